@@ -1,0 +1,44 @@
+# Every target works as the first command after a clone: it sets up what it needs.
+# Needs make and a Python from 3.11 to 3.13; name one with `make lab PYTHON=/path/to/python`.
+
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
+	$(p) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) and print("$(p)")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help:  ## print these lines
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
+
+lab: $(READY)  ## open JupyterLab at the first notebook
+	$(BIN)/jupyter lab notebooks/01_data.ipynb
+
+course: $(READY)  ## run all notebooks in order into build/course/
+	$(BIN)/python -m ae_helpers.course run --out build/course
+
+test: $(READY)  ## run every test: lint, units, notebooks, papermill, browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest --nbval --nbval-current-env tests notebooks ae_helpers
+
+bench: $(READY)  ## run the benchmarks
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+notebooks: $(READY)  ## execute the notebooks in place and clean their outputs
+	$(BIN)/python -m ae_helpers.course refresh
+
+lock: $(READY)  ## renew requirements.lock from pyproject.toml
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
+		--no-header --no-annotate --upgrade --output-file requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 was found: install one, or name it with PYTHON=..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up the course in $(VENV): about two minutes and 2 GB, once."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.PHONY: help lab course test bench notebooks lock

@@ -1,0 +1,33 @@
+"""Helpers of the course: data and training, runs on disk, figures and widgets.
+
+Names are handed on from the modules on first use, so that importing ``ae_helpers`` imports
+neither TensorFlow nor matplotlib.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "load_mnist": "data",
+    "data_name": "data",
+    "prepare": "data",
+    "build_autoencoder": "model",
+    "quiet_start": "model",
+    "train": "training",
+    "check_params": "runs",
+    "load_run": "runs",
+    "save_run": "runs",
+    "latent_sliders": "explorer",
+}
+
+__all__ = list(_HOME)  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ae_helpers' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"ae_helpers.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

