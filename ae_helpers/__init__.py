@@ -20,7 +20,7 @@ _HOME = {
     "latent_sliders": "explorer",
 }
 
-__all__ = list(_HOME)  # noqa: PLE0604
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

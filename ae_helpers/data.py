@@ -218,7 +218,8 @@ def _checked(part: str, images: np.ndarray, labels: np.ndarray) -> Arrays:
         )
     if labels.shape != (len(images),):
         raise ValueError(
-            f"y_{part} has shape {labels.shape} for {len(images)} images, and must hold one label each"
+            f"y_{part} has shape {labels.shape} for {len(images)} images, "
+            "and must hold one label for each"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() > 9:
         raise ValueError(f"y_{part} holds labels other than the whole numbers 0 to 9")

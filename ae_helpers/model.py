@@ -74,7 +74,8 @@ def build_autoencoder(
             raise ValueError(f"{name}={width!r} cannot work: it must be a whole number from 1 up.")
     if latent_activation not in LATENT_ACTIVATIONS:
         raise ValueError(
-            f"latent_activation={latent_activation!r} is not known: use one of {', '.join(LATENT_ACTIVATIONS)}."
+            f"latent_activation={latent_activation!r} is not known: use one of "
+            f"{', '.join(LATENT_ACTIVATIONS)}."
         )
     with quiet_start():
         import keras

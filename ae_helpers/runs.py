@@ -250,7 +250,9 @@ def load_run(name: str = "auto") -> Run:
     if name == "auto":
         name = "mine" if (runs_dir() / "mine").is_dir() else "article"
     _check_name(name)
-    folder = next((base / name for base in (runs_dir(), PRETRAINED) if (base / name).is_dir()), None)
+    folder = next(
+        (base / name for base in (runs_dir(), PRETRAINED) if (base / name).is_dir()), None
+    )
     if folder is None:
         raise FileNotFoundError(f"There is no run {name!r}; there are: {', '.join(run_names())}.")
     missing = [file for file in FILES if not (folder / file).is_file()]
@@ -260,7 +262,9 @@ def load_run(name: str = "auto") -> Run:
         )
     params, history, metrics, weights = (
         _read(folder / file, reader)
-        for file, reader in zip(FILES, (_read_json, _read_history, _read_json, _read_npz), strict=True)
+        for file, reader in zip(
+            FILES, (_read_json, _read_history, _read_json, _read_npz), strict=True
+        )
     )
     try:
         encoder_weights, decoder_weights = _split_weights(weights, params)
@@ -296,7 +300,9 @@ def _split_weights(
         kernel, bias = (weights.get(f"{layer}.{part}") for part in ("kernel", "bias"))
         expected = (widths[i], widths[i + 1])
         if kernel is None or bias is None or (kernel.shape, bias.shape) != (expected, expected[1:]):
-            raise ValueError(f"the weights of layer {layer!r} are not {expected} and {expected[1:]}")
+            raise ValueError(
+                f"the weights of layer {layer!r} are not {expected} and {expected[1:]}"
+            )
         if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
             raise ValueError(f"the weights of layer {layer!r} are not all finite numbers")
         dense.append((kernel, bias, activation or params["latent_activation"]))

@@ -1,0 +1,255 @@
+"""Figures from arrays, in one style."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# petroff10: ten colours that stay apart for most kinds of colour vision (Petroff 2021,
+# arXiv:2107.02270); matplotlib ships them under this name.
+CLASS_COLOURS = plt.style.library["petroff10"]["axes.prop_cycle"].by_key()["color"]
+
+STYLE = {
+    "figure.dpi": 100,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+    "image.cmap": "gray",
+}
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Show a figure in the notebook, once, with a text for those who cannot see it.
+
+    Parameters
+    ----------
+    figure
+        The figure; it is closed afterwards.
+    alt
+        What the figure shows, in one sentence.
+    """
+    display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)
+
+
+def new_figure(width: float, height: float, **subplots: object) -> tuple[Figure, Axes]:
+    """Make a figure and its axes in the course's style.
+
+    Parameters
+    ----------
+    width, height
+        Size in inches; at 100 dots an inch, 7 inches fill a notebook's column.
+    **subplots
+        Handed on to ``matplotlib.pyplot.subplots``, e.g. ``nrows=2``.
+
+    Returns
+    -------
+    figure, axes
+        As ``matplotlib.pyplot.subplots`` returns them.
+    """
+    with plt.rc_context(STYLE):
+        return plt.subplots(figsize=(width, height), **subplots)
+
+
+def show_digits(
+    rows: Mapping[str, np.ndarray], alt: str, labels: Sequence[object] | None = None
+) -> None:
+    """Show images in rows, one below the other.
+
+    Parameters
+    ----------
+    rows
+        A row's name to its images: ``(n, 28, 28)`` or ``(n, 784)``; uint8 (0–255) or float
+        (0–1). All rows share that scale, black to white.
+    alt
+        What the figure shows, in one sentence.
+    labels
+        One text for each column, above the first row.
+    """
+    n_columns = max(len(images) for images in rows.values())
+    size = min(0.75, 9.0 / n_columns)
+    figure, axes = new_figure(
+        size * n_columns + 0.9,
+        size * len(rows) + 0.35,
+        nrows=len(rows),
+        ncols=n_columns,
+        squeeze=False,
+    )
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
+        for axis, image in zip(row, _as_unit_images(images), strict=False):
+            axis.imshow(image, vmin=0, vmax=1, cmap="gray", interpolation="nearest")
+        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
+    for axis, label in zip(axes[0], labels if labels is not None else (), strict=False):
+        axis.set_title(label)
+    show(figure, alt)
+
+
+def scatter_codes(
+    codes: np.ndarray, labels: np.ndarray, axis: Axes | None = None, size: float = 4
+) -> Axes:
+    """Draw codes as points in the plane, coloured by class, each class named at its median.
+
+    Parameters
+    ----------
+    codes
+        ``(n, 2)`` float: z₁ and z₂ of each image.
+    labels
+        ``(n,)`` whole numbers 0 to 9.
+    axis
+        Where to draw; a new figure by default.
+    size
+        Area of a point, in points squared, as matplotlib's ``s``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        ``axis.figure`` is the figure to `show`.
+
+    Raises
+    ------
+    ValueError
+        If the codes are not ``(n, 2)``, or there is not one label for each.
+    """
+    codes, labels = np.asarray(codes), np.asarray(labels)
+    if codes.ndim != 2 or codes.shape[1] != 2:
+        raise ValueError(
+            f"A scatter needs two numbers for each image; these codes have shape {codes.shape}."
+        )
+    if labels.shape != (len(codes),):
+        raise ValueError(f"There are {len(codes)} codes but labels of shape {labels.shape}.")
+    if axis is None:
+        _, axis = new_figure(7, 6)
+    colours = np.array(CLASS_COLOURS)[labels]
+    # In the order given, so that no class lies on top of all others; as pixels, to stay small.
+    axis.scatter(*codes.T, s=size, c=colours, linewidths=0, rasterized=True)
+    for digit in np.unique(labels):
+        centre = np.median(codes[labels == digit], axis=0)
+        outline = patheffects.withStroke(linewidth=3, foreground="white")
+        axis.annotate(
+            str(digit),
+            centre,
+            ha="center",
+            va="center",
+            weight="bold",
+            size=15,
+            path_effects=[outline],
+        )
+        axis.scatter([], [], s=30, c=CLASS_COLOURS[digit], label=str(digit))
+    axis.legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0)
+    axis.set(xlabel="z₁", ylabel="z₂")
+    return axis
+
+
+def show_grid(images: np.ndarray, z1: np.ndarray, z2: np.ndarray, alt: str) -> None:
+    """Show one decoded image for each point of a grid over the plane.
+
+    Parameters
+    ----------
+    images
+        ``(len(z2) * len(z1), 784)`` float in [0, 1], row by row from the lowest z₂, as
+        ``numpy.meshgrid(z1, z2)`` orders the points.
+    z1, z2
+        The grid's coordinates along each axis, rising.
+    alt
+        What the figure shows, in one sentence.
+    """
+    rows = images.reshape(len(z2), len(z1), 28, 28)[::-1]  # the highest z₂ on top, as in a plot
+    canvas = rows.swapaxes(1, 2).reshape(len(z2) * 28, len(z1) * 28)
+    half1, half2 = (z1[1] - z1[0]) / 2, (z2[1] - z2[0]) / 2
+    extent = (z1[0] - half1, z1[-1] + half1, z2[0] - half2, z2[-1] + half2)
+    figure, axis = new_figure(7, 7)
+    axis.imshow(canvas, extent=extent, aspect="auto", vmin=0, vmax=1, cmap="gray")
+    axis.set(xlabel="z₁", ylabel="z₂")
+    show(figure, alt)
+
+
+def show_loss(
+    curves: Mapping[str, Sequence[float]], alt: str, marks: Mapping[str, float] | None = None
+) -> None:
+    """Draw loss by epoch, with horizontal marks to read it by.
+
+    Parameters
+    ----------
+    curves
+        A curve's name to its losses, one an epoch. Names that start with ``val`` are dashed.
+    alt
+        What the figure shows, in one sentence.
+    marks
+        A mark's name to its loss.
+    """
+    figure, axis = new_figure(7, 4)
+    for name, losses in curves.items():
+        epochs = np.arange(1, len(losses) + 1)
+        style = "--" if name.startswith("val") else "-"
+        axis.plot(epochs, losses, style, marker="o", markersize=4, label=name)
+    for name, loss in (marks or {}).items():
+        axis.axhline(loss, color="0.6", linewidth=1)
+        axis.annotate(
+            f"{name} {loss:.4f}",
+            (1, loss),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            color="0.35",
+        )
+    axis.set(xlabel="epoch", ylabel="loss")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend()
+    show(figure, alt)
+
+
+def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
+    """Draw a dense network as columns of units with all their connections.
+
+    Parameters
+    ----------
+    widths
+        Units of each layer, the input first. A wide layer is drawn with fewer units and dots.
+    names
+        A text below each layer.
+    alt
+        What the figure shows, in one sentence.
+    """
+    most = 12
+    figure, axis = new_figure(7, 3.6)
+    columns = []
+    for x, (width, name) in enumerate(zip(widths, names, strict=True)):
+        y = np.arange(min(width, most), dtype=float)
+        if width > most:
+            y = np.delete(y, most // 2)  # a gap for the dots
+            axis.text(x, (most - 1) / 2 - most // 2 + 0.5, "⋮", ha="center", va="center")
+        y -= (min(width, most) - 1) / 2
+        columns.append(y)
+        axis.text(x, -most / 2 - 0.6, f"{name}\n{width}", ha="center", va="top")
+    for x, (left, right) in enumerate(pairwise(columns)):
+        for y in left:
+            axis.plot(
+                [[x] * len(right), [x + 1] * len(right)],
+                [[y] * len(right), right],
+                color="0.8",
+                linewidth=0.5,
+                zorder=0,
+            )
+    for x, y in enumerate(columns):
+        colour = CLASS_COLOURS[2] if x == int(np.argmin(widths)) else CLASS_COLOURS[0]
+        axis.scatter([x] * len(y), y, s=50, color=colour, edgecolors="white")
+    axis.set(xlim=(-0.5, len(widths) - 0.5), ylim=(-most / 2 - 2.6, most / 2))
+    axis.set_axis_off()
+    show(figure, alt)
+
+
+def _as_unit_images(images: np.ndarray) -> np.ndarray:
+    images = np.asarray(images)
+    scale = 255 if images.dtype == np.uint8 else 1
+    return images.reshape(-1, 28, 28) / scale
