@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 N_PIXELS = 784  # 28 * 28
 LATENT_ACTIVATIONS = ("relu", "linear", "tanh", "sigmoid")
@@ -93,3 +94,49 @@ def build_autoencoder(
     decoded = autoencoder.layers[-1](autoencoder.layers[-2](point))
     decoder = keras.Model(point, decoded, name="decoder")
     return autoencoder, encoder, decoder
+
+
+def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray", str]]:
+    """Take a model's dense layers out of Keras, as `apply_layers` and the latent map take them.
+
+    Parameters
+    ----------
+    model
+        A chain of `Dense` layers with the activations relu, linear, tanh or sigmoid, such as the
+        encoder, the decoder or the whole autoencoder.
+
+    Returns
+    -------
+    list of (kernel, bias, activation)
+        In order: kernel ``(inputs, units)`` and bias ``(units,)`` float32, and the activation's
+        name.
+
+    Raises
+    ------
+    ValueError
+        With the layer's name, if it is of another kind or has another activation.
+
+    Examples
+    --------
+    >>> _, _, decoder = build_autoencoder()
+    >>> [(kernel.shape, activation) for kernel, _, activation in dense_layers(decoder)]
+    [((2, 32), 'relu'), ((32, 784), 'sigmoid')]
+    """
+    taken = []
+    for layer in model.layers:
+        kind, weights = type(layer).__name__, layer.get_weights()
+        if kind == "InputLayer":
+            continue
+        if kind != "Dense" or not layer.use_bias:
+            raise ValueError(
+                f"The layer {layer.name!r} is no Dense layer with a bias ({kind}): only those can "
+                "be decoded outside Keras."
+            )
+        activation = layer.activation.__name__
+        if activation not in LATENT_ACTIVATIONS:
+            raise ValueError(
+                f"The layer {layer.name!r} has the activation {activation!r}: only "
+                f"{', '.join(LATENT_ACTIVATIONS)} can be decoded outside Keras."
+            )
+        taken.append((*weights, activation))
+    return taken

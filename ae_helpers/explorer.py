@@ -1,0 +1,265 @@
+"""Move through the latent space: two sliders and the digit, decoded with NumPy alone."""
+
+import io
+from collections.abc import Sequence
+
+import ipywidgets
+import numpy as np
+import traitlets
+from PIL import Image
+
+DenseLayer = tuple[np.ndarray, np.ndarray, str]
+
+ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "linear": lambda x: x,
+    "tanh": np.tanh,
+    "sigmoid": lambda x: (1 + np.tanh(x / 2)) / 2,  # 1 / (1 + exp(-x)), without its overflow
+}
+
+
+def apply_layers(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
+    """Pass inputs through a chain of dense layers, as Keras does, in NumPy.
+
+    With a run's ``decoder_weights`` it decodes points, with its ``encoder_weights`` it encodes
+    images. It takes microseconds for one point and needs no TensorFlow.
+
+    Parameters
+    ----------
+    layers
+        ``(kernel, bias, activation)`` of each layer in order: kernel ``(inputs, units)``, bias
+        ``(units,)``, activation ``"relu"``, ``"linear"``, ``"tanh"`` or ``"sigmoid"``.
+    x
+        ``(n, inputs)``, numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, units of the last layer)`` float32.
+
+    Raises
+    ------
+    ValueError
+        If the layers do not fit each other, or x does not fit them, or a number is not finite.
+
+    Examples
+    --------
+    >>> layer = np.array([[1, -1], [0, 2]]), np.array([0, 0.5]), "relu"
+    >>> apply_layers([layer], [[3, 1]])
+    array([[3., 0.]], dtype=float32)
+    """
+    layers = check_layers(layers)
+    x = np.asarray(x, dtype="float32")
+    inputs = layers[0][0].shape[0]
+    if x.ndim != 2 or x.shape[1] != inputs:
+        raise ValueError(f"The inputs have shape {x.shape}; these layers take (n, {inputs}).")
+    if not np.isfinite(x).all():
+        raise ValueError("The inputs hold NaN or infinity; layers take finite numbers.")
+    return _forward(layers, x)
+
+
+def check_layers(layers: Sequence[DenseLayer]) -> list[DenseLayer]:
+    """Refuse weights that are no chain of dense layers; return them as float32.
+
+    Parameters
+    ----------
+    layers
+        As `apply_layers` takes them.
+
+    Raises
+    ------
+    ValueError
+        With the number of the first layer that cannot work, counted from 1, and why.
+
+    Examples
+    --------
+    >>> check_layers([(np.zeros((2, 3)), np.zeros(3), "softmax")])
+    Traceback (most recent call last):
+    ValueError: Layer 1 has the activation 'softmax': use one of relu, linear, tanh, sigmoid.
+    """
+    if not len(layers):
+        raise ValueError("There are no layers: give at least one (kernel, bias, activation).")
+    checked: list[DenseLayer] = []
+    for number, layer in enumerate(layers, start=1):
+        if len(layer) != 3:
+            raise ValueError(f"Layer {number} is not a tuple (kernel, bias, activation).")
+        kernel, bias = (np.asarray(array, dtype="float32") for array in layer[:2])
+        if kernel.ndim != 2 or bias.shape != kernel.shape[1:] or not kernel.size:
+            raise ValueError(
+                f"Layer {number} has a kernel of shape {kernel.shape} and a bias of shape "
+                f"{bias.shape}: they must be (inputs, units) and (units,)."
+            )
+        if checked and checked[-1][1].size != kernel.shape[0]:
+            raise ValueError(
+                f"Layer {number} takes {kernel.shape[0]} inputs, but the layer before it has "
+                f"{checked[-1][1].size} units: the two must be equal."
+            )
+        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise ValueError(f"The weights of layer {number} are not all finite numbers.")
+        if layer[2] not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            raise ValueError(f"Layer {number} has the activation {layer[2]!r}: use one of {known}.")
+        checked.append((kernel, bias, layer[2]))
+    return checked
+
+
+def latent_sliders(decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -> "LatentSliders":
+    """Make two sliders, z₁ and z₂, and the digit that the decoder draws for them.
+
+    Each move is a message to Python and back: NumPy decodes, Pillow draws. That is enough for
+    a slider that follows the hand, as long as no cell is running.
+
+    Parameters
+    ----------
+    decoder_weights
+        ``load_run(name).decoder_weights``: from 2 inputs to 784 pixels.
+    z_range
+        ``(2, 2)``: in row 0 the lowest z₁ and z₂, in row 1 the highest, as
+        ``np.percentile(codes, [1, 99], axis=0)`` gives them.
+
+    Returns
+    -------
+    LatentSliders
+        A widget with the traits ``x`` and ``y`` (float, the sliders' values) and ``image``
+        (``(28, 28)`` uint8, the digit shown).
+
+    Raises
+    ------
+    ValueError
+        If the weights or the range cannot work.
+
+    Examples
+    --------
+    >>> decoder = [(np.eye(2, 784), np.zeros(784), "sigmoid")]
+    >>> sliders = latent_sliders(decoder, z_range=[[0, 0], [12.3, 9.8]])
+    >>> sliders.x = 12
+    >>> sliders.image.shape, sliders.image[0, 0]
+    ((28, 28), np.uint8(255))
+    >>> sliders
+    LatentSliders(z1 from 0 to 12.3, z2 from 0 to 9.8): run this cell in JupyterLab to move them
+    """
+    return LatentSliders(decoder_weights, z_range)
+
+
+class LatentSliders(ipywidgets.VBox):
+    """Two sliders and the digit at that point of the plane; `latent_sliders` makes it."""
+
+    x = traitlets.Float()
+    y = traitlets.Float()
+    image = traitlets.Instance(np.ndarray, read_only=True)
+
+    def __init__(self, decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -> None:
+        self._layers = check_decoder(decoder_weights)
+        self._low, self._high = _check_range(z_range)
+        self._digit = ipywidgets.Image(format="png", width=280, height=280)
+        sliders = [
+            ipywidgets.FloatSlider(
+                value=(low + high) / 2,
+                min=low,
+                max=high,
+                step=(high - low) / 200,
+                description=name,
+                layout=ipywidgets.Layout(width="100%", max_width="480px"),
+            )
+            for name, low, high in zip(("z₁", "z₂"), self._low, self._high, strict=True)
+        ]
+        super().__init__([*sliders, self._digit])
+        with self.hold_trait_notifications():
+            self.x, self.y = (slider.value for slider in sliders)
+        traitlets.link((self, "x"), (sliders[0], "value"))
+        traitlets.link((self, "y"), (sliders[1], "value"))
+        self._draw()
+        self.observe(self._draw, names=["x", "y"])
+
+    def __repr__(self) -> str:
+        spans = (
+            f"z{i} from {low:.3g} to {high:.3g}"
+            for i, (low, high) in enumerate(zip(self._low, self._high, strict=True), start=1)
+        )
+        return f"LatentSliders({', '.join(spans)}): run this cell in JupyterLab to move them"
+
+    @traitlets.validate("x", "y")
+    def _check_value(self, proposal: traitlets.Bunch) -> float:
+        i = "xy".index(proposal.trait.name)
+        return _check_coordinate(proposal.trait.name, proposal.value, self._low[i], self._high[i])
+
+    def _draw(self, _change: traitlets.Bunch | None = None) -> None:
+        # Runs on another thread than the cells: NumPy and bytes only, no pyplot, no Keras.
+        pixels = _forward(self._layers, np.array([[self.x, self.y]], dtype="float32"))
+        self.set_trait("image", to_uint8(pixels)[0])
+        self._digit.value = to_png(self.image, size=280)
+
+
+def check_decoder(decoder_weights: Sequence[DenseLayer]) -> list[DenseLayer]:
+    """Refuse layers that do not lead from a point of the plane to an image of 28×28 pixels.
+
+    Parameters
+    ----------
+    decoder_weights
+        As `apply_layers` takes them.
+
+    Raises
+    ------
+    ValueError
+        If they are no chain of dense layers from 2 inputs to 784 units.
+    """
+    layers = check_layers(decoder_weights)
+    ends = layers[0][0].shape[0], layers[-1][1].size
+    if ends != (2, 784):
+        raise ValueError(
+            f"These layers lead from {ends[0]} inputs to {ends[1]} units: "
+            "give a decoder with 2 inputs (latent_dim=2) and 784 units."
+        )
+    return layers
+
+
+def to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Turn decoded pixels ``(n, 784)``, 0 to 1, into images ``(n, 28, 28)`` uint8.
+
+    Examples
+    --------
+    >>> to_uint8(np.full((3, 784), 0.5))[0, 0, :2]
+    array([128, 128], dtype=uint8)
+    """
+    return np.floor(np.clip(pixels, 0, 1) * 255 + 0.5).astype("uint8").reshape(-1, 28, 28)
+
+
+def to_png(image: np.ndarray, size: int) -> bytes:
+    """Draw an image ``(28, 28)`` uint8 as a PNG of size × size, each pixel a sharp square."""
+    picture = Image.fromarray(image).resize((size, size), Image.Resampling.NEAREST)
+    file = io.BytesIO()
+    picture.save(file, format="png", compress_level=1)
+    return file.getvalue()
+
+
+def _forward(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
+    for kernel, bias, activation in layers:
+        x = ACTIVATIONS[activation](x @ kernel + bias)
+    return x
+
+
+def _check_range(z_range: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
+    z_range = np.asarray(z_range, dtype="float64")
+    if z_range.shape != (2, 2):
+        raise ValueError(
+            f"z_range has shape {z_range.shape}: give (2, 2), the lowest z₁ and z₂ in row 0 and "
+            "the highest in row 1."
+        )
+    if not np.isfinite(z_range).all():
+        raise ValueError("z_range holds NaN or infinity: give four finite numbers.")
+    (low_x, low_y), (high_x, high_y) = z_range.tolist()
+    for name, low, high in (("z₁", low_x, high_x), ("z₂", low_y, high_y)):
+        if low >= high:
+            raise ValueError(
+                f"z_range goes from {low:g} to {high:g} in {name}: the lowest must be below the "
+                "highest (equal ones mean that this unit gives one number for every image)."
+            )
+    return (low_x, low_y), (high_x, high_y)
+
+
+def _check_coordinate(name: str, value: float, low: float, high: float) -> float:
+    if not np.isfinite(value):
+        raise ValueError(f"{name}={value!r} cannot work: it must be a finite number.")
+    if not low <= value <= high:
+        raise ValueError(f"{name}={value!r} cannot work: it must be from {low:g} to {high:g}.")
+    return value
