@@ -8,6 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# A notebook runs in its own folder, so a relative path would not lead there.
+ifdef AE_MNIST
+export AE_MNIST := $(abspath $(AE_MNIST))
+endif
+ifdef AE_RUNS_DIR
+export AE_RUNS_DIR := $(abspath $(AE_RUNS_DIR))
+endif
+
 help:  ## print these lines
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
 

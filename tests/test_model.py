@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from ae_helpers import build_autoencoder, quiet_start
+
+with quiet_start():
+    import keras
+
+
+def test_the_text_has_51154_parameters_in_four_parts():
+    autoencoder, encoder, decoder = build_autoencoder()
+    parts = [layer.count_params() for layer in autoencoder.layers]
+    assert parts == [0, 25120, 66, 96, 25872]
+    assert autoencoder.count_params() == 51154
+    assert encoder.count_params() + decoder.count_params() == 51154
+
+
+def test_encoder_and_decoder_are_the_autoencoders_layers():
+    autoencoder, encoder, decoder = build_autoencoder()
+    assert encoder.layers[-1] is autoencoder.layers[2]
+    assert decoder.layers[-2:] == autoencoder.layers[-2:]
+    images = np.random.default_rng(0).random((5, 784), dtype="float32")
+    whole = autoencoder.predict(images, verbose=0)
+    parts = decoder.predict(encoder.predict(images, verbose=0), verbose=0)
+    np.testing.assert_allclose(whole, parts, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_start():
+    starts = []
+    for seed in (3, 3, 4):
+        keras.utils.set_random_seed(seed)
+        starts.append(build_autoencoder()[0].get_weights()[0])
+    np.testing.assert_array_equal(starts[0], starts[1])
+    assert not np.array_equal(starts[0], starts[2])
+
+
+def test_widths_and_activation_are_the_ones_given():
+    _, encoder, decoder = build_autoencoder(hidden_dim=8, latent_dim=3, latent_activation="linear")
+    assert encoder.layers[-1].activation.__name__ == "linear"
+    assert (encoder.output.shape, decoder.input.shape) == ((None, 3), (None, 3))
+    assert encoder.layers[1].units == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"latent_dim": 0}, "latent_dim=0"),
+        ({"latent_dim": 2.0}, r"latent_dim=2\.0"),
+        ({"hidden_dim": -1}, "hidden_dim=-1"),
+        ({"hidden_dim": True}, "hidden_dim=True"),
+        ({"latent_activation": "rellu"}, "latent_activation='rellu' is not known"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_by_name(given, fault):
+    with pytest.raises(ValueError, match=fault):
+        build_autoencoder(**given)
