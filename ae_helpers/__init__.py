@@ -14,6 +14,7 @@ _HOME = {
     "build_autoencoder": "model",
     "quiet_start": "model",
     "train": "training",
+    "train_many": "seeds",
     "check_params": "runs",
     "load_run": "runs",
     "save_run": "runs",
