@@ -1,6 +1,7 @@
 """Train an autoencoder as `fit` does, but with each epoch as one compiled program."""
 
 import math
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ def train(
     optimizer of ``compile``, a fresh shuffle each epoch, the last short batch included, the
     validation at each epoch's end. Only the first epoch takes longer: it is compiled first.
 
-    The shuffles come from NumPy's global generator, so after
+    The shuffles are seeded as Keras seeds its own, from Python's ``random``, so after
     ``keras.utils.set_random_seed(seed)`` they are the same again.
 
     Parameters
@@ -138,9 +139,10 @@ def progress_line(epoch: int, epochs: int, logs: dict[str, float]) -> str:
 
 
 def shuffler() -> Any:
-    """Make a function that shuffles; what it will give is fixed by NumPy's global generator."""
-    random = np.random.default_rng(np.random.randint(2**31))
-    return lambda n: random.permutation(n).astype("int32")
+    """Make a function that shuffles; ``keras.utils.set_random_seed`` fixes what it will give."""
+    # As Keras seeds its own generators: from Python's, which set_random_seed has set.
+    generator = np.random.default_rng(random.randrange(2**31))
+    return lambda n: generator.permutation(n).astype("int32")
 
 
 def checked_model(autoencoder: "keras.Model") -> tuple:
