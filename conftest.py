@@ -25,7 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which of the two it is."""
     if config.option.nbval:
-        return "notebooks: on the full MNIST; their text outputs are compared with the committed ones"
+        return (
+            "notebooks: on the full MNIST; their text outputs are compared with the committed ones"
+        )
     if config.option.nbval_lax:
         return (
             "notebooks: without the full MNIST they run on the sample, and no text is compared "

@@ -148,7 +148,9 @@ def compiled_epoch(
 
         full = n // batch_size
         state = (weights, slots, tf.zeros(models))
-        _, *state = tf.while_loop(lambda i, *_: i < full, body, (0, *state), maximum_iterations=full)
+        _, *state = tf.while_loop(
+            lambda i, *_: i < full, body, (0, *state), maximum_iterations=full
+        )
         if n % batch_size:
             state = batch(full, n % batch_size, *state)
         weights, slots, total = state
@@ -220,9 +222,7 @@ def _sigmoid_crossentropy(logits: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     return crossentropy(logits)
 
 
-def _mean_loss(
-    loss: str, chain: Chain, weights: list[tf.Tensor], images: tf.Tensor
-) -> tf.Tensor:
+def _mean_loss(loss: str, chain: Chain, weights: list[tf.Tensor], images: tf.Tensor) -> tf.Tensor:
     n = images.shape[0]
     size = min(VALIDATION_ROWS, n)
 

@@ -154,6 +154,7 @@ def _read_keras_copy() -> tuple[Arrays, Arrays]:
     import pooch
     import requests
 
+    pooch.get_logger().setLevel("WARNING")  # it would write the place of the cache to stderr
     keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     try:
         path = pooch.retrieve(

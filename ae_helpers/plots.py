@@ -1,5 +1,6 @@
-"""Figures from arrays, in one style."""
+"""Figures from arrays, in one style, which importing this module sets for matplotlib."""
 
+import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ from IPython.display import display
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 # petroff10: ten colours that stay apart for most kinds of colour vision (Petroff 2021,
 # arXiv:2107.02270); matplotlib ships them under this name.
@@ -24,6 +26,9 @@ STYLE = {
     "legend.frameon": False,
     "image.cmap": "gray",
 }
+plt.rcParams.update(STYLE)
+
+PALETTE = 128  # colours in a figure's PNG; with all of them a scatter is several times the size
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -36,8 +41,13 @@ def show(figure: Figure, alt: str) -> None:
     alt
         What the figure shows, in one sentence.
     """
-    display(figure, metadata={"image/png": {"alt": alt}})
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", bbox_inches="tight")
     plt.close(figure)
+    picture = Image.open(drawn).convert("RGB")
+    picture.quantize(PALETTE, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    bundle = {"image/png": small.getvalue(), "text/plain": alt}
+    display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def new_figure(width: float, height: float, **subplots: object) -> tuple[Figure, Axes]:
@@ -55,8 +65,7 @@ def new_figure(width: float, height: float, **subplots: object) -> tuple[Figure,
     figure, axes
         As ``matplotlib.pyplot.subplots`` returns them.
     """
-    with plt.rc_context(STYLE):
-        return plt.subplots(figsize=(width, height), **subplots)
+    return plt.subplots(figsize=(width, height), **subplots)
 
 
 def show_digits(
@@ -97,7 +106,10 @@ def show_digits(
 def scatter_codes(
     codes: np.ndarray, labels: np.ndarray, axis: Axes | None = None, size: float = 4
 ) -> Axes:
-    """Draw codes as points in the plane, coloured by class, each class named at its median.
+    """Draw codes as points in the plane, coloured by class, each class named among its points.
+
+    The name stands among the class's outer fifth: in the middle of the plane the
+    classes are crowded, and the names would cover each other.
 
     Parameters
     ----------
@@ -130,10 +142,15 @@ def scatter_codes(
     if axis is None:
         _, axis = new_figure(7, 6)
     colours = np.array(CLASS_COLOURS)[labels]
-    # In the order given, so that no class lies on top of all others; as pixels, to stay small.
-    axis.scatter(*codes.T, s=size, c=colours, linewidths=0, rasterized=True)
+    # In the order given, so that no class lies on top of all others.
+    axis.scatter(*codes.T, s=size, c=colours, linewidths=0, antialiased=False)
+    distance = np.linalg.norm(
+        (codes - np.median(codes, axis=0)) / (codes.std(axis=0) + 1e-9), axis=1
+    )
     for digit in np.unique(labels):
-        centre = np.median(codes[labels == digit], axis=0)
+        own = labels == digit
+        outer = own & (distance >= np.quantile(distance[own], 0.8))
+        centre = np.median(codes[outer], axis=0)
         outline = patheffects.withStroke(linewidth=3, foreground="white")
         axis.annotate(
             str(digit),
@@ -198,9 +215,9 @@ def show_loss(
             f"{name} {loss:.4f}",
             (1, loss),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
+            xytext=(4, 0),
             textcoords="offset points",
-            ha="right",
+            va="center",
             color="0.35",
         )
     axis.set(xlabel="epoch", ylabel="loss")

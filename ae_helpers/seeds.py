@@ -130,7 +130,9 @@ def train_many(
     check_counts(epochs=epochs, batch_size=batch_size)
     groups = np.array_split(seeds, -(-len(seeds) // GROUP))  # as even as can be
     done = [
-        _train_group(group.tolist(), make_model, images, validation_data, epochs, batch_size, verbose)
+        _train_group(
+            group.tolist(), make_model, images, validation_data, epochs, batch_size, verbose
+        )
         for group in groups
     ]
     losses, ranges, weights, heads = zip(*done, strict=True)
@@ -194,7 +196,9 @@ def _train_group(
 
 def _progress_line(seeds: list[int], epoch: int, epochs: int, val_loss: np.ndarray) -> str:
     counted = f"{epoch + 1:{len(str(epochs))}}/{epochs}"
-    which = f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    which = (
+        f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    )
     return f"{which}  epoch {counted}  val_loss {val_loss.min():.4f} to {val_loss.max():.4f}"
 
 
@@ -211,7 +215,8 @@ def _head(chain: Chain, variables: list["keras.Variable"]) -> Chain:
 def _encode(head: Chain, weights: list[tf.Tensor], images: np.ndarray) -> np.ndarray:
     """Codes ``(models, n, units)``, a few images at a time: the memory stays small."""
     parts = [
-        forward(head, weights, tf.constant(images[i : i + ROWS])) for i in range(0, len(images), ROWS)
+        forward(head, weights, tf.constant(images[i : i + ROWS]))
+        for i in range(0, len(images), ROWS)
     ]
     return np.concatenate([part.numpy() for part in parts], axis=1)
 
