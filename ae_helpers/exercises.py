@@ -336,8 +336,8 @@ def check_second_pair(answer: Any, table: np.ndarray) -> None:
     elif scores[pair] < scores[best]:
         problem = f"their shares add up to {scores[pair]:.0f}, and those of another pair to more."
     praise = (
-        f"the shares of {a} and {b}, {table[a, b]:.0f} and {table[b, a]:.0f}, add up to "
-        f"{scores[best]:.0f}; those of 4 and 9 add up to {four_nine:.0f}."
+        f"the shares of {a} and {b} add up to {scores[best]:.0f}, those of 4 and 9 to "
+        f"{four_nine:.0f}."
     )
     _verdict(answer, problem, praise)
 
