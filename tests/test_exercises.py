@@ -1,0 +1,210 @@
+"""Hold the exercises' checks to their word, and the solutions to the notebooks' exercises."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from ae_helpers import build_autoencoder, exercises, quiet_start
+from ae_helpers.explorer import apply_layers
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+random = np.random.default_rng(0)
+
+# Three classes of 310 images; the 2s have the most ink, and the 1s differ most among themselves.
+y = np.repeat([0, 1, 2], 310)
+X = random.integers(100, 110, (930, 28, 28), dtype="uint8")
+X[y == 1] = random.choice(np.array([0, 200], "uint8"), (310, 28, 28))
+X[y == 2] += 100
+X[:, :2] = 0  # 56 pixels are black in every image
+X_flat, X_other = X.reshape(930, 784) / 255, 1 - X[:100].reshape(100, 784) / 255
+mse = np.mean((X_other - X_flat.mean(axis=0)) ** 2)
+
+table = np.eye(10) * 50
+table[4, 9], table[9, 4], table[5, 8], table[8, 5] = 30, 30, 20, 15
+table[3, 5] = 25  # large in one direction, but 5 and 8 have more in both together
+
+# Codes of 0s, 1s and 2s around three corners; the 1s are spread the widest.
+codes = (
+    np.array([[0, 0], [9, 0], [0, 9]])[y] + random.normal(size=(930, 2)) * (1 + (y == 1))[:, None]
+)
+near = np.stack([y, y], axis=1)  # the labels of two neighbours of each
+near[:300, 0] = 5  # 300 of 930 are wrong
+decoder = [(random.normal(size=(2, 784)), np.zeros(784), "sigmoid")]
+means = np.stack([codes[y == digit].mean(axis=0) for digit in (0, 1)])
+middle = apply_layers(decoder, means.mean(axis=0)[None]).reshape(28, 28)
+mixed = apply_layers(decoder, means).mean(axis=0).reshape(28, 28)
+drawn = X_flat.copy()
+drawn[17] = 1 - drawn[17]
+
+# name of the check: the truth, plausible wrong answers, the further arguments
+CASES = {
+    "check_empty_pixels": (56, [728, int((X == 0).sum()), 57, 0.5], (X,)),
+    "check_most_ink": (2, [0, 10, -1, 2.5], (X, y)),
+    "check_most_varied": (1, [2, 0, 7], (X, y)),
+    "check_parameter_count": (101651, [51154, 100736, 102435, 101650], ()),
+    "check_negative_bias": (0, [0.5, -100, 1], ()),
+    "check_grey_loss": (np.log(2), [0.5, -0.693, 1, 0.30, 0.7], ()),
+    "check_mean_digit_mse": (mse, [mse**0.5, mse * 784, 2 * mse], (X_flat, X_other)),
+    "check_steps": (12, [9, 4, 300, 11], (100, 32, 3)),
+    "check_second_pair": ((5, 8), [(4, 9), (3, 5), (5, 5), 5, (5, 8, 9)], (table,)),
+    "check_nearest_label": (630 / 930, [300 / 930, 67.7, 0.75, -1], (near, y)),
+    "check_widest_class": (1, [0, 3], (codes, y)),
+    "check_point_of": ((0, 9), [(0, 0), (9, 0), 9, (0, 9, 9)], (codes, y)),
+    "check_middle": (
+        middle,
+        [mixed, middle.ravel(), middle[None], 255 * middle, middle.T, 0],
+        (decoder, codes, y),
+    ),
+    "check_worst_image": (17, [0, 930, -1, 1.5], (X_flat, drawn)),
+}
+NO_ANSWERS = ["0", None, [], {}, object(), [[1], [1, 2]], np.array("a"), 1j, float("nan"), 10**400]
+
+
+@pytest.fixture
+def said(capsys):
+    """Return a function that calls a check and returns the one line it prints."""
+
+    def call(name, answer, **guess):
+        _, _, arguments = CASES[name]
+        check = getattr(exercises, name)
+        if name == "check_point_of":
+            check(2, answer, *arguments)
+        else:
+            check(answer, *arguments, **guess)
+        text = capsys.readouterr().out
+        assert text.count("\n") == 1, "a check prints one line"
+        return text
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    return build_autoencoder()[0]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_open_answer_is_not_filled_in(said, name):
+    assert said(name, ...).startswith("Not filled in yet: ")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_truth_is_right(said, name):
+    assert said(name, CASES[name][0]).startswith("Right: ")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_truth_is_right_as_a_numpy_value(said, name):
+    truth = CASES[name][0]
+    for same in (np.asarray(truth), np.asarray(truth, dtype="float64")):
+        assert said(name, same).startswith("Right: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        pytest.param(name, w, id=f"{name}-{i}")
+        for name in CASES
+        for i, w in enumerate(CASES[name][1])
+    ],
+)
+def test_a_plausible_wrong_answer_is_not_right(said, name, wrong):
+    assert said(name, wrong).startswith("Not yet: ")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_answer_of_another_type_is_told_so(said, name):
+    for nonsense in NO_ANSWERS:
+        assert said(name, nonsense).startswith("Not yet: ")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_keras_object_is_no_number(said, name, autoencoder):
+    for thing in (autoencoder, autoencoder.output, autoencoder.layers[1]):
+        assert said(name, thing).startswith("Not yet: ")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_hints_do_not_give_the_answer_away(said, name):
+    truth, wrong, _ = CASES[name]
+    if np.ndim(truth) == 0 and truth > 10:  # one-digit answers occur in any text
+        for answer in wrong:
+            assert not re.search(rf"\b{truth:,.0f}\b|\b{truth:.0f}\b", said(name, answer))
+
+
+def test_a_guess_is_compared_with_the_answer(said):
+    assert "Your guess was 2: you saw it coming." in said("check_most_ink", 2, guess=2)
+    assert "Your guess was 1: it comes in place 3." in said("check_most_ink", 2, guess=1)
+    share = 630 / 930
+    assert "0.32 too high" in said("check_nearest_label", share, guess=1)
+    assert "0.18 too low" in said("check_nearest_label", share, guess=50)  # per cent
+    assert "which is close" in said("check_nearest_label", share, guess=0.7)
+    assert "Your guess was 2; " in said("check_middle", middle, guess=2)
+
+
+@pytest.mark.parametrize("name", ["check_most_ink", "check_nearest_label", "check_middle"])
+@pytest.mark.parametrize("guess", [..., "a guess", None])
+def test_a_missing_or_odd_guess_does_not_matter(said, name, guess):
+    assert "guess" not in said(name, CASES[name][0], guess=guess)
+
+
+def test_first_half(capsys, autoencoder):
+    with quiet_start():
+        import keras
+
+    def said(answer):
+        exercises.check_first_half(answer, autoencoder)
+        return capsys.readouterr().out
+
+    image, first = autoencoder.input, autoencoder.layers[1]
+    assert said(...).startswith("Not filled in yet: ")
+    assert said(keras.Model(image, first.output)).startswith("Right: ")
+    assert said(keras.Sequential([first])).startswith("Right: ")
+    own = keras.Model(image, keras.layers.Dense(32, activation="relu")(image))
+    assert "not the autoencoder's" in said(own)
+    assert "decoder_hidden" in said(keras.Model(image, autoencoder.layers[3].output))
+    for no_model in ("first_half", None, 3, first, first.output, keras.Model):
+        assert "no model" in said(no_model)
+
+
+def exercises_of(path):
+    """Yield question and check call of each exercise: a check and the text above it."""
+    cells = nbformat.read(path, as_version=4).cells
+    for above, cell in pairwise(cells):
+        call = re.search(r"^check_(?!params)\w+\(.*\)$", cell.source, re.MULTILINE | re.DOTALL)
+        if cell.cell_type == "code" and call:
+            question = re.search(r"\*\*\d+\.\*\* .*", above.source, re.DOTALL)
+            assert question, f"{path.name}: no question above {call[0]}"
+            yield question[0], call[0], cell
+
+
+WITH_EXERCISES = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if list(exercises_of(path))]
+
+
+@pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda path: path.stem)
+def test_each_exercise_is_open_and_has_its_solution(path):
+    asked = list(exercises_of(path))
+    solved = list(exercises_of(NOTEBOOKS / "solutions" / path.name))
+    assert [a[:2] for a in asked] == [s[:2] for s in solved], "same questions, same checks"
+    for _, call, cell in asked:
+        assert re.search(r"= \.\.\.$", cell.source, re.MULTILINE), f"{call} is filled in"
+    for _, call, cell in solved:
+        assert "..." not in cell.source, f"{call} is not filled in"
+
+
+def test_each_check_is_used():
+    used = {re.match(r"\w+", call)[0] for p in WITH_EXERCISES for _, call, _ in exercises_of(p)}
+    assert used == {name for name in dir(exercises) if name.startswith("check_")}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((NOTEBOOKS / "solutions").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_each_committed_solution_is_right(path):
+    for _, call, cell in exercises_of(path):
+        printed = "".join(output.get("text", "") for output in cell.outputs)
+        assert printed.startswith("Right: "), f"{call} prints {printed!r}"
