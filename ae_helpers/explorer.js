@@ -136,10 +136,29 @@ function drawPoints(canvas, size, { us, vs, labels: classOf, shown }, colours) {
 // Where to write each class: at the median of its points.
 function classCentres(us, vs, classOf, count) {
   return Array.from({ length: count }, (_, c) => {
-    const members = Array.from(classOf.keys()).filter((i) => classOf[i] === c);
+    const members = [...classOf.keys()].filter((i) => classOf[i] === c);
     const middle = (values) => Float32Array.from(members, (i) => values[i]).sort()[members.length >> 1];
     return [middle(us), middle(vs)];
   });
+}
+
+// Push places apart until each two of them are `gap` apart, so that no name hides another.
+function spread(places, gap) {
+  const moved = places.map((place) => [...place]);
+  for (let round = 0; round < 50; round++) {
+    for (let a = 0; a < moved.length; a++) {
+      for (let b = 0; b < a; b++) {
+        const [dx, dy] = [moved[a][0] - moved[b][0], moved[a][1] - moved[b][1]];
+        const apart = Math.hypot(dx, dy);
+        if (apart >= gap) continue;
+        const push = (gap - apart) / 2;
+        const [ux, uy] = apart > 0 ? [dx / apart, dy / apart] : [Math.cos(a), Math.sin(a)];
+        moved[a] = [moved[a][0] + ux * push, moved[a][1] + uy * push];
+        moved[b] = [moved[b][0] - ux * push, moved[b][1] - uy * push];
+      }
+    }
+  }
+  return moved;
 }
 
 // Round numbers from low to high, about `count` of them.
@@ -191,16 +210,16 @@ const PARTS = `
       </div>
       <div class="walk" hidden>
         <canvas class="strip" role="img" aria-label="Digits decoded along the walk"></canvas>
-        <button type="button">Play the walk again</button>
+        <button type="button">Play the walk</button>
       </div>
+      <p class="note" id="help">
+        Move over the map, or press the arrow keys (Shift: larger steps). Click a point to see that
+        digit and its reconstruction. Drag from one point to another to walk between them; by keys:
+        Enter at the start, Enter at the end, Escape to stop.
+      </p>
+      <p class="note" id="thinned" hidden></p>
     </div>
   </div>
-  <p class="note"></p>
-  <p class="note" id="help">
-    Move over the map or press the arrow keys (with Shift: larger steps). Click a point to see that
-    digit and its reconstruction. Drag from one point to another to walk between them; with the
-    keys, Enter marks the start, Enter again walks, Escape stops.
-  </p>
   <div class="told" aria-live="polite"></div>`;
 
 // The map of `data`, built in `host`. `onMove(x, y)` is called once a frame at most, while the
@@ -255,6 +274,7 @@ export class LatentMap {
       neighbour: part(".neighbour"),
       cursor: part(".cursor"),
       legend: part(".legend"),
+      images: part(".images"),
       decoded: part(".decoded canvas"),
       decodedText: part(".decoded figcaption"),
       original: part(".original canvas"),
@@ -264,18 +284,18 @@ export class LatentMap {
       walk: part(".walk"),
       strip: part(".strip"),
       replay: part(".walk button"),
-      note: part(".note"),
+      thinned: part("#thinned"),
       told: part(".told"),
     };
-    const { map, plot, original, sliders, note, replay } = this.parts;
+    const { map, plot, images, original, sliders, thinned, replay } = this.parts;
     const all = this.labels.length.toLocaleString("en");
     map.setAttribute("aria-label", `Latent map of ${all} digits`);
-    note.hidden = this.images.length === 0 || this.searched === this.labels.length;
-    note.textContent =
-      `The map shows all ${all} digits. ${this.searched.toLocaleString("en")} of them, taken evenly ` +
-      "from the classes, came with their originals: those are the ones it finds.";
+    thinned.hidden = this.searched === this.labels.length;
+    thinned.textContent =
+      `All ${all} digits are drawn. ${this.searched.toLocaleString("en")} of them, taken evenly from ` +
+      "the classes, have their originals here; the nearest original is one of those.";
     original.hidden = this.images.length === 0;
-    original.parentElement.classList.toggle("words", original.hidden);
+    images.classList.toggle("single", original.hidden);
     sliders[0].parentElement.parentElement.hidden = !withSliders;
     [this.xSpan, this.ySpan].forEach(([low, high], k) => {
       [sliders[k].min, sliders[k].max] = [low, high];
@@ -501,7 +521,8 @@ export class LatentMap {
       addSvg(axes, "text", { x: -9, y: at + 4, "text-anchor": "end" }, text);
     }
     addSvg(axes, "text", { x: side / 2, y: side + 37, "text-anchor": "middle", class: "axis" }, "z₁");
-    addSvg(axes, "text", { x: -44, y: side / 2, class: "axis" }, "z₂");
+    addSvg(axes, "text", { x: -42, y: side / 2, class: "axis" }, "z₂");
+    this.found = undefined; // its ring has to move too
     this.drawMap();
     this.draw();
   }
@@ -509,9 +530,10 @@ export class LatentMap {
   drawMap() {
     const { points } = this.parts;
     drawPoints(points, this.side, this, this.classes.map(({ colour }) => colour));
+    const places = spread(this.centres.map(([u, v]) => [u * this.side, (1 - v) * this.side]), 17);
     this.classNames.forEach((text, c) => {
-      const [u, v] = this.centres[c];
-      setAll(text, { x: u * this.side, y: (1 - v) * this.side + 6, visibility: this.shown[c] ? "visible" : "hidden" });
+      const [x, y] = places[c];
+      setAll(text, { x, y: y + 6, visibility: this.shown[c] ? "visible" : "hidden" });
     });
   }
 
@@ -559,15 +581,16 @@ export class LatentMap {
   // -- words
 
   coordinates() {
-    const text = (value, [low, high]) => value.toFixed(clamp(2 - Math.floor(Math.log10(high - low)), 0, 8)).replace("-", "−");
+    const text = (value, [low, high]) => value.toFixed(clamp(3 - Math.floor(Math.log10(high - low)), 0, 8)).replace("-", "−");
     return `z₁ = ${text(this.x, this.xSpan)}   z₂ = ${text(this.y, this.ySpan)}`;
   }
 
   captions() {
     const decoded = this.picture ? "Set from Python" : this.chosen >= 0 ? "Reconstruction" : "Decoded";
     if (this.found < 0) return [decoded, "No class is switched on"];
+    const what = this.images.length ? "original" : "digit";
     const name = this.classes[this.labels[this.found]].name;
-    return [decoded, this.chosen >= 0 ? `Original: ${name}` : `Nearest original: ${name}`];
+    return [decoded, `${this.chosen >= 0 ? "Chosen" : "Nearest"} ${what}: ${name}`];
   }
 
   sentence() {
@@ -698,9 +721,9 @@ const STYLE = `
   }
   * { box-sizing: border-box; }
   [hidden] { display: none !important; }
-  .frame { display: grid; grid-template-columns: minmax(0, 520px) minmax(0, 300px); gap: 12px 28px; padding: 6px; }
-  .map { padding: 8px 10px 44px 48px; border-radius: 6px; outline: none; }
-  .map:focus-visible, .map:focus { box-shadow: 0 0 0 2px var(--accent); }
+  .frame { display: grid; grid-template-columns: minmax(0, 13fr) minmax(0, 10fr); gap: 12px 24px; padding: 8px 4px; max-width: 920px; }
+  .map { padding: 0 2px 44px 48px; outline: none; }
+  .map:focus .plot { outline: 2px solid var(--accent); }
   .plot { position: relative; aspect-ratio: 1; cursor: crosshair; touch-action: none; user-select: none; -webkit-user-select: none; outline: 1px solid var(--line); background: var(--paper); }
   .plot canvas, .plot svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; pointer-events: none; }
   svg text { fill: var(--ink); font-size: 12px; }
@@ -715,32 +738,35 @@ const STYLE = `
   .cursor .halo { stroke: var(--paper); stroke-width: 5; }
   .cursor .ring { stroke: var(--ink); stroke-width: 2; }
   .cursor .dot { fill: var(--ink); }
-  .legend { display: flex; flex-wrap: wrap; gap: 6px; padding: 6px 10px 0 48px; }
-  button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 999px; padding: 2px 10px; cursor: pointer; }
+  .legend { display: flex; flex-wrap: wrap; gap: 3px; padding: 4px 0 0 46px; }
+  .legend button { display: inline-flex; align-items: center; padding: 2px 6px; }
+  button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 999px; padding: 2px 7px; cursor: pointer; }
   button:hover { border-color: var(--quiet); }
   button:focus-visible, input:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-  .legend button::before { content: ""; display: inline-block; width: 10px; height: 10px; margin-right: 6px; border-radius: 50%; border: 2px solid var(--class); background: var(--class); vertical-align: -1px; box-sizing: border-box; }
+  .legend button::before { content: ""; width: 9px; height: 9px; margin-right: 4px; border-radius: 50%; border: 2px solid var(--class); background: var(--class); }
   .legend button[aria-pressed="false"] { color: var(--quiet); text-decoration: line-through; }
   .legend button[aria-pressed="false"]::before { background: none; }
-  .right { padding-top: 8px; }
-  .images { display: grid; gap: 14px; grid-template-columns: minmax(0, 240px); }
+  .images { display: grid; gap: 4px 12px; grid-template-columns: 1fr 1fr; }
+  .images.single { grid-template-columns: minmax(0, 260px); }
   figure { margin: 0; }
   figure canvas { display: block; width: 100%; aspect-ratio: 1; image-rendering: pixelated; border-radius: 4px; background: #000; }
-  .original canvas { width: 50%; }
   figcaption { padding-top: 4px; }
+  .single .original figcaption { padding: 0; }
   .place { color: var(--quiet); font-variant-numeric: tabular-nums; white-space: pre; }
-  .sliders { display: grid; gap: 4px; padding-top: 8px; max-width: 240px; }
+  .sliders { display: grid; gap: 4px; padding-top: 10px; }
   .sliders label { display: flex; gap: 8px; align-items: center; }
   input { flex: 1; min-width: 0; accent-color: var(--accent); }
   .walk { padding-top: 12px; }
   .strip { display: block; width: 100%; image-rendering: pixelated; margin-bottom: 6px; }
-  .note { margin: 8px 6px 0; max-width: 830px; color: var(--quiet); }
+  .note { margin: 12px 0 0; color: var(--quiet); }
   .told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
   @media (prefers-reduced-motion: reduce) { .walk button { display: none; } }
   @container (max-width: 620px) {
     .frame { grid-template-columns: minmax(0, 1fr); }
-    .map { padding-left: 44px; }
-    .images { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); align-items: start; }
-    .original canvas { width: 100%; }
+    .right { display: contents; }
+    .images { order: -2; grid-template-columns: repeat(2, minmax(0, 150px)); }
+    .images.single { grid-template-columns: minmax(0, 150px); }
+    .place { order: -1; }
+    .walk, .note, .sliders { margin: 0; padding: 0; }
   }
 `;

@@ -10,7 +10,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-DenseLayer = tuple[np.ndarray, np.ndarray, str]
+from ae_helpers.layers import DenseLayer, apply_layers, check_decoder, to_uint8
 
 # Matplotlib's petroff10, as in the figures: ten colours that the colour-blind can tell apart.
 COLOURS = (
@@ -18,98 +18,6 @@ COLOURS = (
     *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
 )
 MAX_IMAGES = 10_000_000 // 784  # originals sent to the browser: 10 MB
-
-ACTIVATIONS = {
-    "relu": lambda x: np.maximum(x, 0),
-    "linear": lambda x: x,
-    "tanh": np.tanh,
-    "sigmoid": lambda x: (1 + np.tanh(x / 2)) / 2,  # 1 / (1 + exp(-x)), without its overflow
-}
-
-
-def apply_layers(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
-    """Pass inputs through a chain of dense layers, as Keras does, in NumPy.
-
-    With a run's ``decoder_weights`` it decodes points, with its ``encoder_weights`` it encodes
-    images. It takes microseconds for one point and needs no TensorFlow.
-
-    Parameters
-    ----------
-    layers
-        ``(kernel, bias, activation)`` of each layer in order: kernel ``(inputs, units)``, bias
-        ``(units,)``, activation ``"relu"``, ``"linear"``, ``"tanh"`` or ``"sigmoid"``.
-    x
-        ``(n, inputs)``, numbers.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(n, units of the last layer)`` float32.
-
-    Raises
-    ------
-    ValueError
-        If the layers do not fit each other, or x does not fit them, or a number is not finite.
-
-    Examples
-    --------
-    >>> layer = np.array([[1, -1], [0, 2]]), np.array([0, 0.5]), "relu"
-    >>> apply_layers([layer], [[3, 1]])
-    array([[3., 0.]], dtype=float32)
-    """
-    layers = check_layers(layers)
-    x = np.asarray(x, dtype="float32")
-    inputs = layers[0][0].shape[0]
-    if x.ndim != 2 or x.shape[1] != inputs:
-        raise ValueError(f"The inputs have shape {x.shape}; these layers take (n, {inputs}).")
-    if not np.isfinite(x).all():
-        raise ValueError("The inputs hold NaN or infinity; layers take finite numbers.")
-    return _forward(layers, x)
-
-
-def check_layers(layers: Sequence[DenseLayer]) -> list[DenseLayer]:
-    """Refuse weights that are no chain of dense layers; return them as float32.
-
-    Parameters
-    ----------
-    layers
-        As `apply_layers` takes them.
-
-    Raises
-    ------
-    ValueError
-        With the number of the first layer that cannot work, counted from 1, and why.
-
-    Examples
-    --------
-    >>> check_layers([(np.zeros((2, 3)), np.zeros(3), "softmax")])
-    Traceback (most recent call last):
-    ValueError: Layer 1 has the activation 'softmax': use one of relu, linear, tanh, sigmoid.
-    """
-    if not len(layers):
-        raise ValueError("There are no layers: give at least one (kernel, bias, activation).")
-    checked: list[DenseLayer] = []
-    for number, layer in enumerate(layers, start=1):
-        if len(layer) != 3:
-            raise ValueError(f"Layer {number} is not a tuple (kernel, bias, activation).")
-        kernel, bias = (np.asarray(array, dtype="float32") for array in layer[:2])
-        if kernel.ndim != 2 or bias.shape != kernel.shape[1:] or not kernel.size:
-            raise ValueError(
-                f"Layer {number} has a kernel of shape {kernel.shape} and a bias of shape "
-                f"{bias.shape}: they must be (inputs, units) and (units,)."
-            )
-        if checked and checked[-1][1].size != kernel.shape[0]:
-            raise ValueError(
-                f"Layer {number} takes {kernel.shape[0]} inputs, but the layer before it has "
-                f"{checked[-1][1].size} units: the two must be equal."
-            )
-        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-            raise ValueError(f"The weights of layer {number} are not all finite numbers.")
-        if layer[2] not in ACTIVATIONS:
-            known = ", ".join(ACTIVATIONS)
-            raise ValueError(f"Layer {number} has the activation {layer[2]!r}: use one of {known}.")
-        checked.append((kernel, bias, layer[2]))
-    return checked
 
 
 def latent_sliders(decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -> "LatentSliders":
@@ -187,8 +95,7 @@ class LatentSliders(ipywidgets.VBox):
 
     def _draw(self, _change: traitlets.Bunch | None = None) -> None:
         # Runs on another thread than the cells: NumPy and bytes only, no pyplot, no Keras.
-        pixels = _forward(self._layers, np.array([[self.x, self.y]], dtype="float32"))
-        self.set_trait("image", to_uint8(pixels)[0])
+        self.set_trait("image", to_uint8(apply_layers(self._layers, [[self.x, self.y]]))[0])
         self._digit.value = to_png(self.image, size=280)
 
 
@@ -282,8 +189,9 @@ class LatentExplorer(anywidget.AnyWidget):
         )
 
     def __repr__(self) -> str:
+        points, classes = len(self._labels), len(self._spec["classes"])
         return (
-            f"LatentExplorer({len(self._labels):,} points in {len(self._spec['classes'])} classes): "
+            f"LatentExplorer({points:,} points in {classes} classes): "
             "run this cell in JupyterLab to move through the map"
         )
 
@@ -292,6 +200,7 @@ class LatentExplorer(anywidget.AnyWidget):
         sliders = []
         for name, trait, (low, high) in zip(("z₁", "z₂"), "xy", self._ranges, strict=True):
             slider = _slider(name, low, high, value=getattr(self, trait))
+            slider.readout = False  # it would show its nearest step; the map shows the number
             ipywidgets.jslink((self, trait), (slider, "value"))
             sliders.append(slider)
         return ipywidgets.VBox(sliders)
@@ -348,41 +257,7 @@ class LatentExplorer(anywidget.AnyWidget):
 
     def _decode(self, x: float, y: float) -> np.ndarray:
         # Runs on another thread than the cells: NumPy and bytes only, no pyplot, no Keras.
-        return to_uint8(_forward(self._layers, np.array([[x, y]], dtype="float32")))[0]
-
-
-def check_decoder(decoder_weights: Sequence[DenseLayer]) -> list[DenseLayer]:
-    """Refuse layers that do not lead from a point of the plane to an image of 28×28 pixels.
-
-    Parameters
-    ----------
-    decoder_weights
-        As `apply_layers` takes them.
-
-    Raises
-    ------
-    ValueError
-        If they are no chain of dense layers from 2 inputs to 784 units.
-    """
-    layers = check_layers(decoder_weights)
-    ends = layers[0][0].shape[0], layers[-1][1].size
-    if ends != (2, 784):
-        raise ValueError(
-            f"These layers lead from {ends[0]} inputs to {ends[1]} units: "
-            "give a decoder with 2 inputs (latent_dim=2) and 784 units."
-        )
-    return layers
-
-
-def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Turn decoded pixels ``(n, 784)``, 0 to 1, into images ``(n, 28, 28)`` uint8.
-
-    Examples
-    --------
-    >>> to_uint8(np.full((3, 784), 0.5))[0, 0, :2]
-    array([128, 128], dtype=uint8)
-    """
-    return np.floor(np.clip(pixels, 0, 1) * 255 + 0.5).astype("uint8").reshape(-1, 28, 28)
+        return to_uint8(apply_layers(self._layers, [[x, y]]))[0]
 
 
 def to_png(image: np.ndarray, size: int) -> bytes:
@@ -391,12 +266,6 @@ def to_png(image: np.ndarray, size: int) -> bytes:
     file = io.BytesIO()
     picture.save(file, format="png", compress_level=1)
     return file.getvalue()
-
-
-def _forward(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
-    for kernel, bias, activation in layers:
-        x = ACTIVATIONS[activation](x @ kernel + bias)
-    return x
 
 
 def _slider(name: str, low: float, high: float, value: float) -> ipywidgets.FloatSlider:

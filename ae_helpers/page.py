@@ -22,7 +22,7 @@ PAGE = """\
 <style>
   body {{ margin: 0 auto; max-width: 880px; padding: 24px 16px;
     font-family: system-ui, sans-serif; background: #ffffff; color: #1f2328; }}
-  h1 {{ font-size: 22px; margin: 0 6px 12px; overflow-wrap: anywhere; }}
+  h1 {{ font-size: 22px; margin: 0 4px 12px; overflow-wrap: anywhere; }}
   @media (prefers-color-scheme: dark) {{ body {{ background: #14181d; color: #e6edf3; }} }}
 </style>
 </head>
