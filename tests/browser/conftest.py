@@ -109,7 +109,7 @@ def _address(server, home):
 
 
 class Lab:
-    """The server: opens notebooks made of the cells given."""
+    """The server: opens notebooks made of the cells given, and runs them cell by cell."""
 
     def __init__(self, url, work):
         self.url, self.work = url, work
@@ -129,25 +129,23 @@ class Lab:
             timeout=60_000,
         )
 
+    def run(self, page, index, *, wait=True):
+        """Run one cell of the notebook open in the page, and wait until it is done."""
+        page.evaluate(
+            """async ([index, wait]) => {
+              const { content } = window.jupyterapp.shell.currentWidget;
+              content.deselectAll();
+              content.activeCellIndex = index;
+              const done = window.jupyterapp.commands.execute("notebook:run-cell");
+              if (wait) await done;
+            }""",
+            [index, wait],
+        )
 
-def run_cell(page, index, *, wait=True):
-    """Run one cell of the notebook open in the page, and wait until it is done."""
-    page.evaluate(
-        """async ([index, wait]) => {
-          const { content } = window.jupyterapp.shell.currentWidget;
-          content.deselectAll();
-          content.activeCellIndex = index;
-          const done = window.jupyterapp.commands.execute("notebook:run-cell");
-          if (wait) await done;
-        }""",
-        [index, wait],
-    )
-
-
-def output_text(page, index):
-    """Return the text that a cell printed."""
-    return page.evaluate(
-        """index => window.jupyterapp.shell.currentWidget.content.widgets[index]
-          .model.outputs.toJSON().map(output => output.text ?? "").join("")""",
-        index,
-    )
+    def text(self, page, index):
+        """Return the text that a cell printed."""
+        return page.evaluate(
+            """index => window.jupyterapp.shell.currentWidget.content.widgets[index]
+              .model.outputs.toJSON().map(output => output.text ?? "").join("")""",
+            index,
+        )
