@@ -1,106 +1,23 @@
-"""Move through the latent space: two sliders and the digit, decoded with NumPy alone."""
+"""Move through the latent space: two sliders and the digit, or the map that runs in the browser."""
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
+import anywidget
 import ipywidgets
 import numpy as np
 import traitlets
 from PIL import Image
 
-DenseLayer = tuple[np.ndarray, np.ndarray, str]
+from ae_helpers.layers import DenseLayer, apply_layers, check_decoder, to_uint8
 
-ACTIVATIONS = {
-    "relu": lambda x: np.maximum(x, 0),
-    "linear": lambda x: x,
-    "tanh": np.tanh,
-    "sigmoid": lambda x: (1 + np.tanh(x / 2)) / 2,  # 1 / (1 + exp(-x)), without its overflow
-}
-
-
-def apply_layers(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
-    """Pass inputs through a chain of dense layers, as Keras does, in NumPy.
-
-    With a run's ``decoder_weights`` it decodes points, with its ``encoder_weights`` it encodes
-    images. It takes microseconds for one point and needs no TensorFlow.
-
-    Parameters
-    ----------
-    layers
-        ``(kernel, bias, activation)`` of each layer in order: kernel ``(inputs, units)``, bias
-        ``(units,)``, activation ``"relu"``, ``"linear"``, ``"tanh"`` or ``"sigmoid"``.
-    x
-        ``(n, inputs)``, numbers.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(n, units of the last layer)`` float32.
-
-    Raises
-    ------
-    ValueError
-        If the layers do not fit each other, or x does not fit them, or a number is not finite.
-
-    Examples
-    --------
-    >>> layer = np.array([[1, -1], [0, 2]]), np.array([0, 0.5]), "relu"
-    >>> apply_layers([layer], [[3, 1]])
-    array([[3., 0.]], dtype=float32)
-    """
-    layers = check_layers(layers)
-    x = np.asarray(x, dtype="float32")
-    inputs = layers[0][0].shape[0]
-    if x.ndim != 2 or x.shape[1] != inputs:
-        raise ValueError(f"The inputs have shape {x.shape}; these layers take (n, {inputs}).")
-    if not np.isfinite(x).all():
-        raise ValueError("The inputs hold NaN or infinity; layers take finite numbers.")
-    return _forward(layers, x)
-
-
-def check_layers(layers: Sequence[DenseLayer]) -> list[DenseLayer]:
-    """Refuse weights that are no chain of dense layers; return them as float32.
-
-    Parameters
-    ----------
-    layers
-        As `apply_layers` takes them.
-
-    Raises
-    ------
-    ValueError
-        With the number of the first layer that cannot work, counted from 1, and why.
-
-    Examples
-    --------
-    >>> check_layers([(np.zeros((2, 3)), np.zeros(3), "softmax")])
-    Traceback (most recent call last):
-    ValueError: Layer 1 has the activation 'softmax': use one of relu, linear, tanh, sigmoid.
-    """
-    if not len(layers):
-        raise ValueError("There are no layers: give at least one (kernel, bias, activation).")
-    checked: list[DenseLayer] = []
-    for number, layer in enumerate(layers, start=1):
-        if len(layer) != 3:
-            raise ValueError(f"Layer {number} is not a tuple (kernel, bias, activation).")
-        kernel, bias = (np.asarray(array, dtype="float32") for array in layer[:2])
-        if kernel.ndim != 2 or bias.shape != kernel.shape[1:] or not kernel.size:
-            raise ValueError(
-                f"Layer {number} has a kernel of shape {kernel.shape} and a bias of shape "
-                f"{bias.shape}: they must be (inputs, units) and (units,)."
-            )
-        if checked and checked[-1][1].size != kernel.shape[0]:
-            raise ValueError(
-                f"Layer {number} takes {kernel.shape[0]} inputs, but the layer before it has "
-                f"{checked[-1][1].size} units: the two must be equal."
-            )
-        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-            raise ValueError(f"The weights of layer {number} are not all finite numbers.")
-        if layer[2] not in ACTIVATIONS:
-            known = ", ".join(ACTIVATIONS)
-            raise ValueError(f"Layer {number} has the activation {layer[2]!r}: use one of {known}.")
-        checked.append((kernel, bias, layer[2]))
-    return checked
+# Matplotlib's petroff10, as in the figures: ten colours that the colour-blind can tell apart.
+COLOURS = (
+    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
+)
+MAX_IMAGES = 10_000_000 // 784  # originals sent to the browser: 10 MB
 
 
 def latent_sliders(decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -> "LatentSliders":
@@ -153,14 +70,7 @@ class LatentSliders(ipywidgets.VBox):
         self._low, self._high = _check_range(z_range)
         self._digit = ipywidgets.Image(format="png", width=280, height=280)
         sliders = [
-            ipywidgets.FloatSlider(
-                value=(low + high) / 2,
-                min=low,
-                max=high,
-                step=(high - low) / 200,
-                description=name,
-                layout=ipywidgets.Layout(width="100%", max_width="480px"),
-            )
+            _slider(name, low, high, value=(low + high) / 2)
             for name, low, high in zip(("z₁", "z₂"), self._low, self._high, strict=True)
         ]
         super().__init__([*sliders, self._digit])
@@ -185,43 +95,169 @@ class LatentSliders(ipywidgets.VBox):
 
     def _draw(self, _change: traitlets.Bunch | None = None) -> None:
         # Runs on another thread than the cells: NumPy and bytes only, no pyplot, no Keras.
-        pixels = _forward(self._layers, np.array([[self.x, self.y]], dtype="float32"))
-        self.set_trait("image", to_uint8(pixels)[0])
+        self.set_trait("image", to_uint8(apply_layers(self._layers, [[self.x, self.y]]))[0])
         self._digit.value = to_png(self.image, size=280)
 
 
-def check_decoder(decoder_weights: Sequence[DenseLayer]) -> list[DenseLayer]:
-    """Refuse layers that do not lead from a point of the plane to an image of 28×28 pixels.
+class LatentExplorer(anywidget.AnyWidget):
+    """The latent map: real digits as points, and the decoder at the point you touch.
+
+    Everything happens in the browser (``explorer.js``), the decoder too: a move costs one frame
+    and works while the kernel is busy.
 
     Parameters
     ----------
     decoder_weights
-        As `apply_layers` takes them.
+        ``load_run(name).decoder_weights``: from 2 inputs to 784 pixels.
+    points
+        ``(n, 2)``, the codes of n real digits, n ≥ 1.
+    labels
+        ``(n,)``, their classes: whole numbers 0 to 9, or up to ten different names.
+    images
+        ``(n, 28, 28)`` uint8, the originals, to be shown beside what is decoded. At most 12,755
+        of them (10 MB) are sent, taken evenly from the classes; the widget says so.
+
+    Attributes
+    ----------
+    x, y : float
+        The point shown, in units of the latent axes z₁ and z₂, within the map. Set them, and the
+        map moves; link them to sliders with ``ipywidgets.jslink``, or take `sliders`.
+    image : numpy.ndarray
+        ``(28, 28)`` uint8, the digit shown. An image that you set is shown until the next move.
 
     Raises
     ------
     ValueError
-        If they are no chain of dense layers from 2 inputs to 784 units.
-    """
-    layers = check_layers(decoder_weights)
-    ends = layers[0][0].shape[0], layers[-1][1].size
-    if ends != (2, 784):
-        raise ValueError(
-            f"These layers lead from {ends[0]} inputs to {ends[1]} units: "
-            "give a decoder with 2 inputs (latent_dim=2) and 784 units."
-        )
-    return layers
-
-
-def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Turn decoded pixels ``(n, 784)``, 0 to 1, into images ``(n, 28, 28)`` uint8.
+        If weights, points, labels or images cannot work, or do not fit each other; also when
+        ``x``, ``y`` or ``image`` is set to something that cannot be shown.
 
     Examples
     --------
-    >>> to_uint8(np.full((3, 784), 0.5))[0, 0, :2]
-    array([128, 128], dtype=uint8)
+    >>> decoder = [(np.eye(2, 784), np.zeros(784), "sigmoid")]
+    >>> explorer = LatentExplorer(decoder, points=[[0, 0], [10, 10]], labels=[3, 8])
+    >>> explorer.x, explorer.y = 10, 0
+    >>> explorer.image[0, :2]
+    array([255, 128], dtype=uint8)
+    >>> explorer
+    LatentExplorer(2 points in 2 classes): run this cell in JupyterLab to move through the map
     """
-    return np.floor(np.clip(pixels, 0, 1) * 255 + 0.5).astype("uint8").reshape(-1, 28, 28)
+
+    _esm = Path(__file__).with_name("explorer.js")
+
+    x = traitlets.Float().tag(sync=True)
+    y = traitlets.Float().tag(sync=True)
+    image = traitlets.Instance(np.ndarray)
+
+    _spec = traitlets.Dict().tag(sync=True)
+    _weights = traitlets.Bytes().tag(sync=True)
+    _points = traitlets.Bytes().tag(sync=True)
+    _labels = traitlets.Bytes().tag(sync=True)
+    _images = traitlets.Bytes().tag(sync=True)
+    _picture = traitlets.Bytes().tag(sync=True)  # an image set from Python, else empty
+
+    def __init__(
+        self,
+        decoder_weights: Sequence[DenseLayer],
+        *,
+        points: np.ndarray,
+        labels: Sequence,
+        images: np.ndarray | None = None,
+    ) -> None:
+        self._layers = check_decoder(decoder_weights)
+        points = _check_points(points)
+        classes, index = _check_labels(labels, len(points))
+        images = _check_images(images, len(points))
+        self._ranges = [_padded(column) for column in points.T]
+        start = np.median(points, axis=0).tolist()
+        order = _evenly(index)
+        super().__init__(
+            x=start[0],
+            y=start[1],
+            image=self._decode(*start),
+            _spec={
+                "layers": [[*kernel.shape, activation] for kernel, _, activation in self._layers],
+                "ranges": self._ranges,
+                "classes": classes,
+                "start": start,
+            },
+            _weights=b"".join(
+                part.astype("<f4").tobytes() for layer in self._layers for part in layer[:2]
+            ),
+            _points=points[order].astype("<f4").tobytes(),
+            _labels=index[order].astype("uint8").tobytes(),
+            _images=images[order[:MAX_IMAGES]].tobytes(),
+        )
+
+    def __repr__(self) -> str:
+        points, classes = len(self._labels), len(self._spec["classes"])
+        return (
+            f"LatentExplorer({points:,} points in {classes} classes): "
+            "run this cell in JupyterLab to move through the map"
+        )
+
+    def sliders(self) -> ipywidgets.VBox:
+        """Make two sliders, z₁ and z₂, that move the map and follow it, in the browser."""
+        sliders = []
+        for name, trait, (low, high) in zip(("z₁", "z₂"), "xy", self._ranges, strict=True):
+            slider = _slider(name, low, high, value=getattr(self, trait))
+            slider.readout = False  # it would show its nearest step; the map shows the number
+            ipywidgets.jslink((self, trait), (slider, "value"))
+            sliders.append(slider)
+        return ipywidgets.VBox(sliders)
+
+    def export_html(self, path: str | Path, title: str = "A map of digits") -> Path:
+        """Write the map as one page that opens by double click, without Python or a network.
+
+        Parameters
+        ----------
+        path
+            The file to write, such as ``map.html``; one that is there is replaced.
+        title
+            The page's title and heading, plain text.
+
+        Returns
+        -------
+        pathlib.Path
+            The file written.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder to write to does not exist.
+        """
+        from ae_helpers.page import write_page
+
+        names = ("weights", "points", "labels", "images")
+        data = {name: getattr(self, f"_{name}") for name in names}
+        spec = self._spec | {"start": [self.x, self.y]}
+        return write_page(Path(path), title, str(self._esm), spec, data)
+
+    @traitlets.validate("x", "y")
+    def _check_value(self, proposal: traitlets.Bunch) -> float:
+        name = proposal.trait.name
+        return _check_coordinate(name, proposal.value, *self._ranges["xy".index(name)])
+
+    @traitlets.validate("image")
+    def _check_image(self, proposal: traitlets.Bunch) -> np.ndarray:
+        image = proposal.value
+        if image.shape != (28, 28) or image.dtype != np.uint8:
+            raise ValueError(
+                f"image is {image.dtype} with shape {image.shape}: it must be uint8, (28, 28)."
+            )
+        return image
+
+    @traitlets.observe("x", "y")
+    def _on_move(self, _change: traitlets.Bunch) -> None:
+        self.image = self._decode(self.x, self.y)
+
+    @traitlets.observe("image")
+    def _on_image(self, _change: traitlets.Bunch) -> None:
+        decoded = np.array_equal(self.image, self._decode(self.x, self.y))
+        self._picture = b"" if decoded else self.image.tobytes()
+
+    def _decode(self, x: float, y: float) -> np.ndarray:
+        # Runs on another thread than the cells: NumPy and bytes only, no pyplot, no Keras.
+        return to_uint8(apply_layers(self._layers, [[x, y]]))[0]
 
 
 def to_png(image: np.ndarray, size: int) -> bytes:
@@ -232,10 +268,15 @@ def to_png(image: np.ndarray, size: int) -> bytes:
     return file.getvalue()
 
 
-def _forward(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
-    for kernel, bias, activation in layers:
-        x = ACTIVATIONS[activation](x @ kernel + bias)
-    return x
+def _slider(name: str, low: float, high: float, value: float) -> ipywidgets.FloatSlider:
+    return ipywidgets.FloatSlider(
+        value=value,
+        min=low,
+        max=high,
+        step=(high - low) / 200,
+        description=name,
+        layout=ipywidgets.Layout(width="100%", max_width="520px"),
+    )
 
 
 def _check_range(z_range: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -263,3 +304,61 @@ def _check_coordinate(name: str, value: float, low: float, high: float) -> float
     if not low <= value <= high:
         raise ValueError(f"{name}={value!r} cannot work: it must be from {low:g} to {high:g}.")
     return value
+
+
+def _check_points(points: np.ndarray) -> np.ndarray:
+    points = np.asarray(points, dtype="float32")
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise ValueError(
+            f"points has shape {points.shape}: give the codes of at least one digit, (n, 2)."
+        )
+    if not np.isfinite(points).all():
+        raise ValueError("points holds NaN or infinity: give finite codes.")
+    return points
+
+
+def _check_labels(labels: Sequence, count: int) -> tuple[list[dict[str, str]], np.ndarray]:
+    """Return the classes there are, with name and colour, and each point's index among them."""
+    labels = np.asarray(labels)
+    if labels.shape != (count,):
+        raise ValueError(
+            f"labels has shape {labels.shape} for {count} points: give one label for each."
+        )
+    values, index = np.unique(labels, return_inverse=True)
+    digits = labels.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 9
+    if not digits and (labels.dtype.kind != "U" or len(values) > len(COLOURS)):
+        raise ValueError("labels must be whole numbers 0 to 9, or at most ten different names.")
+    colours = [COLOURS[value] for value in values] if digits else COLOURS
+    classes = [
+        {"name": str(value), "colour": colour}
+        for value, colour in zip(values, colours, strict=False)
+    ]
+    return classes, index
+
+
+def _check_images(images: np.ndarray | None, count: int) -> np.ndarray:
+    if images is None:
+        return np.empty((count, 0), dtype="uint8")
+    images = np.asarray(images)
+    if images.shape != (count, 28, 28) or images.dtype != np.uint8:
+        raise ValueError(
+            f"images is {images.dtype} with shape {images.shape} for {count} points: give uint8 "
+            f"with shape ({count}, 28, 28)."
+        )
+    return images
+
+
+def _padded(values: np.ndarray) -> tuple[float, float]:
+    """Give the range of values some room; one of no width, as of a dead unit, becomes 1 wide."""
+    low, high = float(values.min()), float(values.max())
+    room = 0.04 * (high - low) or 0.5
+    return low - room, high + room
+
+
+def _evenly(index: np.ndarray) -> np.ndarray:
+    """Order the points so that each first part of them takes evenly from the classes."""
+    rank = np.empty(len(index), dtype="int64")
+    for label in np.unique(index):
+        members = index == label
+        rank[members] = np.arange(members.sum())
+    return np.argsort(rank, kind="stable")

@@ -130,13 +130,13 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
         if kind != "Dense" or not layer.use_bias:
             raise ValueError(
                 f"The layer {layer.name!r} is no Dense layer with a bias ({kind}): only those can "
-                "be decoded outside Keras."
+                "run outside Keras."
             )
         activation = layer.activation.__name__
         if activation not in LATENT_ACTIVATIONS:
             raise ValueError(
                 f"The layer {layer.name!r} has the activation {activation!r}: only "
-                f"{', '.join(LATENT_ACTIVATIONS)} can be decoded outside Keras."
+                f"{', '.join(LATENT_ACTIVATIONS)} can run outside Keras."
             )
         taken.append((*weights, activation))
     return taken

@@ -1,0 +1,293 @@
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ae_helpers.explorer import MAX_IMAGES, LatentExplorer, latent_sliders
+from ae_helpers.layers import apply_layers, to_uint8
+
+random = np.random.default_rng(4)
+DECODER = [
+    (random.normal(size=(2, 8)).astype("float32"), random.normal(size=8), "relu"),
+    (random.normal(size=(8, 784)).astype("float32"), random.normal(size=784), "sigmoid"),
+]
+POINTS = random.uniform(0, 10, size=(60, 2)).astype("float32")
+LABELS = np.repeat(np.arange(10), 6)
+IMAGES = random.integers(0, 256, size=(60, 28, 28)).astype("uint8")
+
+
+def explorer(**changes):
+    return LatentExplorer(
+        changes.pop("decoder_weights", DECODER), **({"points": POINTS, "labels": LABELS} | changes)
+    )
+
+
+def with_nan(array):
+    array = np.array(array, dtype="float32")
+    array.flat[1] = np.nan
+    return array
+
+
+def kernel_with_nan():
+    return [(with_nan(DECODER[0][0]), DECODER[0][1], "relu"), DECODER[1]]
+
+
+# -- layers
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear", "tanh", "sigmoid"])
+def test_layers_give_what_the_formula_says(activation):
+    kernel, bias = random.normal(size=(3, 5)), random.normal(size=5)
+    x = random.normal(size=(7, 3))
+    sums = x @ kernel + bias
+    formula = {
+        "relu": np.where(sums > 0, sums, 0),
+        "linear": sums,
+        "tanh": np.tanh(sums),
+        "sigmoid": 1 / (1 + np.exp(-sums)),
+    }
+    found = apply_layers([(kernel, bias, activation)], x)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, formula[activation], atol=1e-5)
+
+
+def test_sigmoid_of_large_numbers_is_0_or_1_without_a_warning():
+    layer = np.array([[1.0]]), np.array([0.0]), "sigmoid"
+    assert apply_layers([layer], [[-1e4], [1e4]]).tolist() == [[0.0], [1.0]]
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([], "no layers"),
+        ([(np.zeros((2, 3)), np.zeros(3))], "Layer 1 is not a tuple"),
+        ([(np.zeros((2, 3)), np.zeros(2), "relu")], r"kernel of shape \(2, 3\)"),
+        ([DECODER[0], (np.zeros((9, 4)), np.zeros(4), "relu")], "Layer 2 takes 9 inputs"),
+        (kernel_with_nan(), "weights of layer 1 are not all finite"),
+        ([(np.zeros((2, 3)), np.zeros(3), "softmax")], "Layer 1 has the activation 'softmax'"),
+    ],
+)
+def test_layers_that_cannot_work_are_refused(layers, message):
+    with pytest.raises(ValueError, match=message):
+        apply_layers(layers, np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"), [(np.zeros((1, 3)), r"take \(n, 2\)"), ([[0, np.nan]], "NaN or infinity")]
+)
+def test_inputs_that_do_not_fit_are_refused(x, message):
+    with pytest.raises(ValueError, match=message):
+        apply_layers(DECODER, x)
+
+
+def test_keras_layers_are_taken_out_or_refused_by_name():
+    from ae_helpers.model import build_autoencoder, dense_layers
+
+    _, _, decoder = build_autoencoder()
+    import keras
+
+    points = random.uniform(0, 20, size=(50, 2)).astype("float32")
+    found = apply_layers(dense_layers(decoder), points)
+    np.testing.assert_allclose(found, decoder.predict(points, verbose=0), atol=1e-5)
+
+    def model(layer):
+        return keras.Sequential([keras.Input(shape=(2,)), layer])
+
+    with pytest.raises(ValueError, match="'odd' has the activation 'softplus'"):
+        dense_layers(model(keras.layers.Dense(3, activation="softplus", name="odd")))
+    with pytest.raises(ValueError, match="'drop' is no Dense layer"):
+        dense_layers(model(keras.layers.Dropout(0.5, name="drop")))
+    with pytest.raises(ValueError, match="'bare' is no Dense layer with a bias"):
+        dense_layers(model(keras.layers.Dense(3, use_bias=False, name="bare")))
+
+
+# -- sliders
+
+
+def test_moving_a_slider_decodes_its_point():
+    sliders = latent_sliders(DECODER, [[0, 0], [10, 8]])
+    sliders.children[0].value = 2.5
+    sliders.children[1].value = 7.5
+    assert (sliders.x, sliders.y) == (2.5, 7.5)
+    expected = to_uint8(apply_layers(DECODER, [[2.5, 7.5]]))[0]
+    np.testing.assert_array_equal(sliders.image, expected)
+    assert bytes(sliders.children[2].value).startswith(b"\x89PNG")
+    sliders.x = 10
+    assert sliders.children[0].value == 10
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, 10.1])
+def test_a_slider_refuses_what_is_not_on_it(value):
+    sliders = latent_sliders(DECODER, [[0, 0], [10, 8]])
+    with pytest.raises(ValueError, match=r"x=.* cannot work"):
+        sliders.x = value
+    assert sliders.x == 5
+
+
+@pytest.mark.parametrize(
+    ("z_range", "message"),
+    [
+        ([[0, 0], [np.nan, 1]], "NaN"),
+        ([[0, 0], [1, 0]], "from 0 to 0 in z₂"),
+        ([[5, 0], [1, 1]], "from 5 to 1 in z₁"),
+        ([0, 1], r"shape \(2,\)"),
+    ],
+)
+def test_a_range_that_cannot_work_is_refused(z_range, message):
+    with pytest.raises(ValueError, match=message):
+        latent_sliders(DECODER, z_range)
+
+
+def test_sliders_and_map_import_neither_tensorflow_nor_pyplot():
+    code = (
+        "import sys, numpy as np\n"
+        "from ae_helpers.explorer import LatentExplorer, latent_sliders\n"
+        "decoder = [(np.eye(2, 784), np.zeros(784), 'relu')]\n"
+        "latent_sliders(decoder, [[0, 0], [1, 1]]).x = 0.25\n"
+        "LatentExplorer(decoder, points=[[0, 0]], labels=[1]).x = 0.25\n"
+        "print({'tensorflow', 'keras', 'matplotlib.pyplot'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# -- the map
+
+
+def test_setting_x_and_y_decodes_that_point():
+    shown = explorer()
+    shown.x, shown.y = 1.5, 2.5
+    np.testing.assert_array_equal(shown.image, to_uint8(apply_layers(DECODER, [[1.5, 2.5]]))[0])
+    assert shown._picture == b""
+
+
+def test_an_image_set_is_shown_until_the_next_move():
+    shown = explorer()
+    shown.image = IMAGES[3]
+    assert shown._picture == IMAGES[3].tobytes()
+    shown.x = 2
+    assert shown._picture == b""
+    np.testing.assert_array_equal(shown.image, to_uint8(apply_layers(DECODER, [[2, shown.y]]))[0])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 1000.0])
+def test_the_map_refuses_a_point_that_is_not_on_it(value):
+    shown = explorer()
+    before = shown.y
+    with pytest.raises(ValueError, match=r"y=.* cannot work"):
+        shown.y = value
+    assert shown.y == before
+
+
+def test_the_map_refuses_an_image_of_another_kind():
+    with pytest.raises(ValueError, match=r"float64 with shape \(28, 28\)"):
+        explorer().image = np.zeros((28, 28))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"decoder_weights": kernel_with_nan()}, "layer 1 are not all finite"),
+        ({"decoder_weights": DECODER[:1]}, "from 2 inputs to 8 units"),
+        ({"decoder_weights": [(np.zeros((3, 784)), np.zeros(784), "relu")]}, "latent_dim=2"),
+        ({"points": with_nan(POINTS)}, "points holds NaN"),
+        ({"points": POINTS[:0], "labels": LABELS[:0]}, "at least one digit"),
+        ({"points": np.zeros((60, 3))}, r"points has shape \(60, 3\)"),
+        ({"labels": LABELS[:-1]}, r"\(59,\) for 60 points"),
+        ({"labels": LABELS + 1}, "0 to 9"),
+        ({"labels": LABELS / 2}, "0 to 9"),
+        ({"labels": [f"class {i}" for i in range(60)]}, "at most ten"),
+        ({"images": IMAGES[:-1]}, r"\(59, 28, 28\) for 60 points"),
+        ({"images": IMAGES / 255}, "float64"),
+    ],
+)
+def test_a_map_that_cannot_work_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        explorer(**changes)
+
+
+@pytest.mark.parametrize("points", [[[3, 4]], [[3, 4]] * 5, [[0, 1], [0, 2], [0, 3]]])
+def test_points_without_width_still_make_a_map(points):
+    shown = explorer(points=points, labels=[7] * len(points))
+    for low, high in shown._spec["ranges"]:
+        assert high > low
+    assert shown.x == points[0][0]
+
+
+def test_points_labels_and_originals_stay_together():
+    shown = explorer(images=IMAGES)
+    points = np.frombuffer(shown._points, "<f4").reshape(-1, 2)
+    images = np.frombuffer(shown._images, "uint8").reshape(-1, 28, 28)
+    labels = np.frombuffer(shown._labels, "uint8")
+    places = [int(np.flatnonzero((point == POINTS).all(axis=1))[0]) for point in points]
+    assert sorted(places) == list(range(60))
+    np.testing.assert_array_equal(images, IMAGES[places])
+    np.testing.assert_array_equal(labels, LABELS[places])
+
+
+def test_more_than_10_mb_of_originals_are_thinned_evenly():
+    count = MAX_IMAGES + 2000
+    labels = np.sort(np.arange(count) % 10)
+    shown = explorer(
+        points=random.normal(size=(count, 2)),
+        labels=labels,
+        images=np.zeros((count, 28, 28), dtype="uint8"),
+    )
+    assert len(shown._images) == MAX_IMAGES * 784 <= 10_000_000
+    assert len(shown._labels) == count
+    sent = np.bincount(np.frombuffer(shown._labels, "uint8")[:MAX_IMAGES])
+    assert sent.max() - sent.min() <= 1
+
+
+def test_a_class_keeps_its_colour_when_others_are_missing():
+    classes = explorer(labels=np.where(LABELS < 5, 8, 3))._spec["classes"]
+    everyone = explorer()._spec["classes"]
+    assert classes == [everyone[3], everyone[8]]
+
+
+def test_sliders_of_the_map_span_it_and_start_at_its_point():
+    shown = explorer()
+    first, second = shown.sliders().children
+    assert [first.value, second.value] == [shown.x, shown.y]
+    assert [[first.min, first.max], [second.min, second.max]] == [
+        list(span) for span in shown._spec["ranges"]
+    ]
+
+
+# -- the page
+
+
+def read_data(page):
+    """Return what the page's data block holds; it must be the only one."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    return json.loads(text)
+
+
+def test_a_page_holds_its_titles_and_labels_as_text(tmp_path):
+    evil = "</script><b>x"
+    file = explorer(labels=[evil] * 60).export_html(tmp_path / "map.html", title=evil)
+    page = file.read_text(encoding="utf-8")
+    assert evil not in page
+    assert "<title>&lt;/script&gt;&lt;b&gt;x</title>" in page
+    assert page.count("</script>") == 2
+    assert read_data(page)["spec"]["classes"][0]["name"] == evil
+
+
+def test_a_page_of_10000_digits_is_small(tmp_path):
+    count = 10_000
+    # As compressible as MNIST is: four fifths black.
+    images = random.integers(0, 256, size=(count, 28, 28)).astype("uint8")
+    images[:, :, :22] = 0
+    data = {"points": random.normal(size=(count, 2)), "labels": np.arange(count) % 10}
+    plain = explorer(**data).export_html(tmp_path / "plain.html")
+    full = explorer(**data, images=images).export_html(tmp_path / "full.html")
+    assert plain.stat().st_size <= 1_000_000
+    assert full.stat().st_size <= 3_000_000
+
+
+def test_a_page_needs_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        explorer().export_html(tmp_path / "nowhere" / "map.html")
