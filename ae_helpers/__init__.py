@@ -19,6 +19,7 @@ _HOME = {
     "load_run": "runs",
     "save_run": "runs",
     "latent_sliders": "explorer",
+    "LatentExplorer": "explorer",
 }
 
 __all__ = list(_HOME)
