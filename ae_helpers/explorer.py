@@ -99,6 +99,13 @@ class LatentSliders(ipywidgets.VBox):
         self._digit.value = to_png(self.image, size=280)
 
 
+class MapSliders(ipywidgets.VBox):
+    """The two sliders of a map; `LatentExplorer.sliders` makes them."""
+
+    def __repr__(self) -> str:
+        return "Two sliders for the map: run this cell in JupyterLab to move them"
+
+
 class LatentExplorer(anywidget.AnyWidget):
     """The latent map: real digits as points, and the decoder at the point you touch.
 
@@ -195,7 +202,7 @@ class LatentExplorer(anywidget.AnyWidget):
             "run this cell in JupyterLab to move through the map"
         )
 
-    def sliders(self) -> ipywidgets.VBox:
+    def sliders(self) -> MapSliders:
         """Make two sliders, z₁ and z₂, that move the map and follow it, in the browser."""
         sliders = []
         for name, trait, (low, high) in zip(("z₁", "z₂"), "xy", self._ranges, strict=True):
@@ -203,7 +210,7 @@ class LatentExplorer(anywidget.AnyWidget):
             slider.readout = False  # it would show its nearest step; the map shows the number
             ipywidgets.jslink((self, trait), (slider, "value"))
             sliders.append(slider)
-        return ipywidgets.VBox(sliders)
+        return MapSliders(sliders)
 
     def export_html(self, path: str | Path, title: str = "A map of digits") -> Path:
         """Write the map as one page that opens by double click, without Python or a network.
