@@ -152,7 +152,12 @@ def compiled_epoch(
         weights, slots, total = state
         return weights, slots, total / n, _mean_loss(loss, chain, weights, validation)
 
-    return epoch
+    def run(*arguments):  # noqa: ANN002, ANN202
+        # Not epoch() itself: TensorFlow would warn of one compilation too many after the fifth
+        # model or data set, however long each of them is then used.
+        return epoch.get_concrete_function(*arguments)(*arguments)
+
+    return run
 
 
 def _flat(model: "keras.Model") -> list["keras.layers.Layer"]:
