@@ -8,7 +8,7 @@ side by side, each on batches of its own.
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ae_helpers.model import quiet_start
 from ae_helpers.optimizers import RULES
@@ -16,9 +16,6 @@ from ae_helpers.optimizers import RULES
 with quiet_start():
     import keras
     import tensorflow as tf
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # One entry a layer: its activation for a dense layer, "prelu" for a PReLU layer.
 Chain = tuple[Callable | str, ...]
@@ -135,6 +132,7 @@ def compiled_epoch(
     @tf.function(jit_compile=True, autograph=False)
     def epoch(images, order, validation, weights, slots, step, rate):  # noqa: ANN001, ANN202
         models, n = order.shape[:-1], order.shape[-1]
+        full, rest = divmod(n, batch_size)
 
         def batch(i, size, weights, slots, total):  # noqa: ANN001, ANN202
             rows = tf.slice(order, [0] * len(models) + [i * batch_size], [*models, size])
@@ -146,17 +144,20 @@ def compiled_epoch(
         def body(i, *state):  # noqa: ANN001, ANN002, ANN202
             return i + 1, *batch(i, batch_size, *state)
 
-        full = n // batch_size
         state = (weights, slots, tf.zeros(models))
-        _, *state = tf.while_loop(
-            lambda i, *_: i < full, body, (0, *state), maximum_iterations=full
-        )
-        if n % batch_size:
-            state = batch(full, n % batch_size, *state)
+        if full:
+            _, *state = tf.while_loop(lambda i, *_: i < full, body, (0, *state))
+        if rest:
+            state = batch(full, rest, *state)
         weights, slots, total = state
         return weights, slots, total / n, _mean_loss(loss, chain, weights, validation)
 
-    return epoch
+    def run(*arguments):  # noqa: ANN002, ANN202
+        # Not epoch() itself: TensorFlow would warn of one compilation too many after the fifth
+        # model or data set, however long each of them is then used.
+        return epoch.get_concrete_function(*arguments)(*arguments)
+
+    return run
 
 
 def _flat(model: "keras.Model") -> list["keras.layers.Layer"]:

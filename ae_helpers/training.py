@@ -182,9 +182,11 @@ def _loss_name(given: Any) -> str:
             f"train() does not know the loss {given!r}: compile the autoencoder with one of "
             f"{', '.join(dict.fromkeys(LOSSES.values()))}, or use fit()."
         )
-    if is_object and loss.get_config() | {"name": None} != type(loss)().get_config() | {
-        "name": None
-    }:
+    if is_object and any(
+        value != type(loss)().get_config()[setting]
+        for setting, value in loss.get_config().items()
+        if setting != "name"
+    ):
         raise ValueError(
             f"train() knows {name} only with Keras' own settings: compile the autoencoder with "
             f'loss="{name}", or use fit().'

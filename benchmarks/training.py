@@ -1,0 +1,147 @@
+"""Time one epoch of the course's training, and the way to val_loss 0.1985, done five ways.
+
+    python benchmarks/training.py
+
+All in one process on the same data, in turns, so that the ratios hold on a machine that is not
+quiet. With fewer images (``--images 6000``) it is quick; the ratios are then not those of MNIST.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+from ae_helpers import build_autoencoder, load_mnist, prepare, quiet_start, train, train_many
+from ae_helpers.seeds import GROUP
+
+with quiet_start():
+    import keras
+
+TARGET = 0.1985  # what the article reports after 10 epochs
+BATCH = 32
+
+
+def make_model(**kwargs):
+    """Build and compile the course's autoencoder."""
+    autoencoder, _, _ = build_autoencoder()
+    autoencoder.compile(optimizer="adam", loss="binary_crossentropy", **kwargs)
+    return autoencoder
+
+
+class Clock(keras.callbacks.Callback):
+    """Seconds of each epoch; stops at the target."""
+
+    def on_train_begin(self, logs=None):
+        """Start the clock."""
+        self.seconds, self.start = [], time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs):
+        """Note the seconds, and stop at the target."""
+        self.seconds.append(time.perf_counter() - self.start)
+        self.start = time.perf_counter()
+        self.model.stop_training = logs["val_loss"] <= TARGET
+
+
+def by_fit(images, test_images, epochs, **kwargs):
+    """Train by Keras' own loop."""
+    keras.utils.set_random_seed(1)
+    clock = Clock()
+    make_model(**kwargs).fit(
+        images,
+        images,
+        batch_size=BATCH,
+        epochs=epochs,
+        validation_data=(test_images, test_images),
+        callbacks=[clock],
+        verbose=0,
+    )
+    return clock.seconds
+
+
+def by_train(images, test_images, epochs):
+    """Train by an epoch in one program; the first includes compiling and copying the images."""
+    keras.utils.set_random_seed(1)
+    clock, start = Clock(), time.perf_counter()
+    model = make_model()
+    train(model, images, validation_data=test_images, epochs=epochs, callbacks=[clock], verbose=0)
+    clock.seconds[0] += time.perf_counter() - start - sum(clock.seconds)
+    return clock.seconds
+
+
+def by_train_many(images, test_images, epochs):
+    """Train a group side by side; seconds a model, all the epochs together divided evenly."""
+    start = time.perf_counter()
+    many = train_many(
+        range(GROUP), make_model, images, validation_data=test_images, epochs=epochs, verbose=0
+    )
+    seconds = (time.perf_counter() - start) / GROUP
+    reached = np.flatnonzero(many.history["val_loss"][1] <= TARGET)
+    n = int(reached[0]) + 1 if len(reached) else epochs
+    return [seconds / epochs] * n
+
+
+def by_products(images, test_images, epochs):
+    """Do only the matrix products of training and validation, in NumPy: the floor."""
+    kernels = [k.astype("float32") for k in make_model().get_weights()[::2]]
+    seconds = []
+    for _ in range(epochs):
+        start = time.perf_counter()
+        for i in range(0, len(images), BATCH):
+            outputs = [images[i : i + BATCH]]
+            for kernel in kernels:
+                outputs.append(outputs[-1] @ kernel)
+            gradient = outputs.pop()
+            for kernel, x in zip(kernels[::-1], outputs[::-1], strict=True):
+                x.T @ gradient
+                if x is not outputs[0]:
+                    gradient = gradient @ kernel.T
+        for i in range(0, len(test_images), 500):
+            x = test_images[i : i + 500]
+            for kernel in kernels:
+                x = x @ kernel
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def main():
+    """Take turns, and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each takes its turn")
+    parser.add_argument("--epochs", type=int, default=0, help="also run this many to the target")
+    arguments = parser.parse_args()
+    (X_train, _), (X_test, _) = load_mnist()
+    images, test_images = prepare(X_train[: arguments.images]), prepare(X_test)
+    batches = -(-len(images) // BATCH)
+    ways = {
+        "fit, as in the text": by_fit,
+        "fit, steps_per_execution": lambda *a: by_fit(*a, steps_per_execution=batches),
+        "train": by_train,
+        f"train_many, a model of {GROUP}": by_train_many,
+        "matrix products in NumPy": by_products,
+    }
+    first, seconds = {}, {name: [] for name in ways}
+    for _ in range(arguments.rounds):
+        for name, way in ways.items():
+            epochs = way(images, test_images, 2)
+            first.setdefault(name, epochs[0])
+            seconds[name].append(epochs[-1])
+    epoch = {name: statistics.median(values) for name, values in seconds.items()}
+    fit = "fit, as in the text"
+    print(f"\n{'one epoch, seconds':32}{'first':>8}{'later':>8}{'fit / it':>10}")
+    for name in ways:
+        print(f"{name:32}{first[name]:8.2f}{epoch[name]:8.2f}{epoch[fit] / epoch[name]:10.1f}")
+    print("(first: with compiling; of train_many, half of its two epochs)")
+    if arguments.epochs:
+        print(f"\n{f'to val_loss {TARGET}, seed 1':32}{'epochs':>8}{'seconds':>9}{'fit / it':>10}")
+        total = {}
+        for name, way in list(ways.items())[:-1]:
+            run = way(images, test_images, arguments.epochs)
+            total[name] = sum(run)
+            ratio = total[fit] / total[name]
+            print(f"{name:32}{len(run):8}{total[name]:9.1f}{ratio:10.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
