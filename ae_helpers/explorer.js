@@ -689,12 +689,14 @@ function render({ model, el }) {
 
 // `packed` maps each name to deflated bytes in base64.
 export async function openPage(host, { spec, packed }) {
-  const bytes = {};
-  for (const [name, text] of Object.entries(packed)) {
-    const deflated = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const unpack = async ([name, text]) => {
+    const characters = atob(text);
+    const deflated = new Uint8Array(characters.length);
+    for (let i = 0; i < deflated.length; i++) deflated[i] = characters.charCodeAt(i);
     const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
-    bytes[name] = new Uint8Array(await new Response(stream).arrayBuffer());
-  }
+    return [name, new Uint8Array(await new Response(stream).arrayBuffer())];
+  };
+  const bytes = Object.fromEntries(await Promise.all(Object.entries(packed).map(unpack)));
   return new LatentMap(host, asData(spec, bytes), { withSliders: true });
 }
 

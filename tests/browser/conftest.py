@@ -1,44 +1,19 @@
-"""A real JupyterLab and a real browser for the tests in this folder."""
-
-import json
 import os
-import shutil
-import subprocess
-import sys
-import time
-from pathlib import Path
 
-import nbformat
 import pytest
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from lab import start_browser, start_lab
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium: the system's, else Playwright's own."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, BROWSERS)), None)
-        found = found or playwright.chromium.executable_path
-        if not Path(found).exists():
-            advice = "There is no Chromium: run `.venv/bin/playwright install chromium`."
-            if os.environ.get("CI") == "true":
-                pytest.fail(advice)
-            pytest.skip(advice)
-        chromium = playwright.chromium.launch(executable_path=found, args=BROWSER_ARGS)
-        yield chromium
-        chromium.close()
+    """Chromium; without one the tests are skipped, or fail where CI=true."""
+    try:
+        with start_browser() as chromium:
+            yield chromium
+    except FileNotFoundError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -61,91 +36,6 @@ def new_page(browser):
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """A JupyterLab server on a free port, with a home of its own; what opens a notebook in it."""
-    home = tmp_path_factory.mktemp("lab")
-    work = home / "work"
-    work.mkdir()
-    folders = {
-        "HOME": home,
-        "IPYTHONDIR": home / "ipython",
-        "JUPYTER_CONFIG_DIR": home / "config",
-        "JUPYTER_DATA_DIR": home / "data",
-        "JUPYTER_RUNTIME_DIR": home / "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
-    }
-    news = home / "settings" / "@jupyterlab" / "apputils-extension"
-    news.mkdir(parents=True)
-    (news / "notification.jupyterlab-settings").write_text(
-        json.dumps({"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True})
-    )
-    with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-                *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
-                *("--IdentityProvider.token=test", f"--ServerApp.root_dir={work}"),
-                "--LabApp.expose_app_in_browser=True",
-            ],
-            env=os.environ | {name: str(folder) for name, folder in folders.items()},
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield Lab(_address(server, home), work)
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _address(server, home):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        for file in (home / "runtime").glob("jpserver-*.json"):
-            if not file.name.endswith("-open.html"):
-                return json.loads(file.read_text())["url"]
-        time.sleep(0.2)
-    pytest.fail("JupyterLab did not start:\n" + (home / "log").read_text()[-2000:])
-
-
-class Lab:
-    """The server: opens notebooks made of the cells given, and runs them cell by cell."""
-
-    def __init__(self, url, work):
-        self.url, self.work = url, work
-
-    def open(self, page, *cells):
-        """Open a notebook with these code cells; nothing is run yet."""
-        notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-        name = f"test_{time.time_ns()}.ipynb"
-        nbformat.write(notebook, self.work / name)
-        page.goto(f"{self.url}lab/tree/{name}?token=test&reset", timeout=60_000)
-        page.wait_for_function(
-            """() => {
-              const panel = window.jupyterapp?.shell.currentWidget;
-              return panel?.sessionContext?.session?.kernel?.status === "idle";
-            }""",
-            timeout=60_000,
-        )
-
-    def run(self, page, index, *, wait=True):
-        """Run one cell of the notebook open in the page, and wait until it is done."""
-        page.evaluate(
-            """async ([index, wait]) => {
-              const { content } = window.jupyterapp.shell.currentWidget;
-              content.deselectAll();
-              content.activeCellIndex = index;
-              const done = window.jupyterapp.commands.execute("notebook:run-cell");
-              if (wait) await done;
-            }""",
-            [index, wait],
-        )
-
-    def text(self, page, index):
-        """Return the text that a cell printed."""
-        return page.evaluate(
-            """index => window.jupyterapp.shell.currentWidget.content.widgets[index]
-              .model.outputs.toJSON().map(output => output.text ?? "").join("")""",
-            index,
-        )
+    """A JupyterLab server; opens notebooks in a page, and runs their cells."""
+    with start_lab(tmp_path_factory.mktemp("lab")) as server:
+        yield server
