@@ -102,6 +102,10 @@ class Lab:
         """Open a notebook with these code cells; nothing is run yet."""
         notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        self.open_notebook(page, notebook)
+
+    def open_notebook(self, page, notebook):
+        """Open a copy of a whole notebook; nothing is run yet."""
         name = f"test_{time.time_ns()}.ipynb"
         nbformat.write(notebook, self.work / name)
         page.goto(f"{self.url}lab/tree/{name}?token=test&reset", timeout=60_000)
@@ -118,6 +122,21 @@ class Lab:
               if (wait) await done;
             }""",
             [index, wait],
+        )
+
+    def run_all(self, page):
+        """Run all cells of the notebook open in the page, and wait until they are done."""
+        page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def show(self, page, index):
+        """Scroll to a cell."""
+        page.evaluate(
+            """async index => {
+              const { content } = window.jupyterapp.shell.currentWidget;
+              content.activeCellIndex = index;
+              await content.scrollToItem(index, "center");
+            }""",
+            index,
         )
 
     def text(self, page, index):
