@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import distributed
 
+CONNECT = 5  # seconds, until the scheduler must have answered
 WAIT_FOR_WORKERS = 60  # seconds, until the first worker of a cluster must have come
 TICK = 1.0  # seconds between two looks at the cluster when nothing ends
 
@@ -45,13 +46,14 @@ def connect(
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     import dask
     import distributed
+    from dask.system import CPU_COUNT
 
     if scheduler is None:
         with (
             # Workers that die are replaced; a run that has brought down four is to blame itself.
             dask.config.set({"distributed.scheduler.allowed-failures": 3}),
             distributed.LocalCluster(
-                n_workers=min(workers or distributed.system.CPU_COUNT, n_tasks),
+                n_workers=min(workers or CPU_COUNT, n_tasks),
                 threads_per_worker=1,
                 memory_limit=0,
                 dashboard_address=None,
@@ -63,7 +65,7 @@ def connect(
             yield client
         return
     try:
-        client = distributed.Client(scheduler, timeout=10)
+        client = distributed.Client(scheduler, timeout=CONNECT)
     except (OSError, ValueError) as error:
         raise ConnectionError(
             f"There is no Dask scheduler at {scheduler}: start one with `dask scheduler`."

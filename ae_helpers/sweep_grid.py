@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Plan:
     notebook : str
         The notebook without outputs, as JSON.
     identity : dict
-        The notebook's name and SHA-256, and the ``vary`` and ``set`` of the sweep.
+        The notebook's name, the SHA-256 of its code, and the ``vary`` and ``set`` of the sweep.
     runs : list of dict
         The parameters given to each run, in order: the last one varied changes fastest.
     """
@@ -61,15 +62,25 @@ def read_value(text: str) -> Any:
     -------
     int, float, bool, None, str, list or dict
 
+    Raises
+    ------
+    ValueError
+        If it begins with a quote or a bracket that does not close.
+
     Examples
     --------
     >>> [read_value(text) for text in ("8", "1e-3", "true", "[1, 2]", "relu", "007", "'8'")]
     [8, 0.001, True, [1, 2], 'relu', '007', '8']
     """
+    text = text.strip()
     try:
-        return _parse(text.strip())
+        return _parse(text)
     except ValueError:
-        return text.strip()
+        if text[:1] in OPENERS:
+            raise ValueError(
+                f"{text} begins with {text[0]} but is not complete: put text in quotes of its own."
+            ) from None
+        return text
 
 
 def read_values(text: str) -> list[Any]:
@@ -99,11 +110,8 @@ def read_values(text: str) -> list[Any]:
     values, item = [], ""
     for piece in text.split(","):
         item = f"{item},{piece}" if item else piece.strip()
-        if item[:1] in OPENERS:
-            try:
-                _parse(item.strip())
-            except ValueError:
-                continue  # the comma stood inside quotes or brackets
+        if item[:1] in OPENERS and not _is_complete(item.strip()):
+            continue  # the comma stood inside quotes or brackets
         if not item:
             raise ValueError(f"{text!r} has an empty value: for empty text write ''.")
         if span := RANGE.fullmatch(item.strip()):
@@ -115,7 +123,7 @@ def read_values(text: str) -> list[Any]:
             values.append(read_value(item))
         item = ""
     if item:
-        raise ValueError(f"{item} begins with {item[0]} but is not complete.")
+        read_value(item)  # says what is wrong with it
     return values
 
 
@@ -153,16 +161,16 @@ def make_plan(notebook: Path, vary: Mapping[str, Iterable[Any]], fixed: Mapping[
             raise ValueError(f"{name} has no values: there would be no run.")
         if name in fixed:
             raise ValueError(f"{name} is both varied and set: leave out one.")
-        texts = [json.dumps(value) for value in values]
-        twice = [text for text in texts if texts.count(text) > 1]
-        if twice:
-            raise ValueError(f"{name} has the value {twice[0]} twice: each run is made once.")
+        texts = Counter(json.dumps(value) for value in values)  # 1, 1.0 and true are three
+        text, times = texts.most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"{name} has the value {text} twice: each run is made once.")
     for name, values in [*vary.items(), *((name, [value]) for name, value in fixed.items())]:
         for value in values:
             _check_value(name, value)
     identity = {
         "notebook": notebook.name,
-        "sha256": hashlib.sha256(content.encode()).hexdigest(),
+        "sha256": _code_sha256(content),
         "vary": vary,
         "set": fixed,
     }
@@ -208,7 +216,8 @@ def find_defaults(plan: Plan) -> dict[str, Any]:
             close = difflib.get_close_matches(given, found, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(found)}."
             raise ValueError(f"{name} has no parameter {given!r}: {hint}")
-    return {key: read_value(parameter["default"]) for key, parameter in found.items()}
+    defaults = {key: parameter["default"] for key, parameter in found.items()}
+    return {key: _parse(text) if _is_complete(text) else text for key, text in defaults.items()}
 
 
 def _parse(text: str) -> Any:
@@ -223,6 +232,14 @@ def _parse(text: str) -> Any:
     raise ValueError(text)
 
 
+def _is_complete(text: str) -> bool:
+    try:
+        _parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _read_notebook(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"There is no notebook {path}: name an .ipynb file that exists.")
@@ -235,6 +252,16 @@ def _read_notebook(path: Path) -> str:
         raise ValueError(f"{path} is not a notebook: name an .ipynb file.") from error
     notebook["metadata"].pop("widgets", None)
     return json.dumps(notebook)
+
+
+def _code_sha256(notebook: str) -> str:
+    """Hash the code cells alone: outputs, ids and text may change without changing the runs."""
+    code = [
+        ["".join(cell["source"]), cell["metadata"].get("tags", [])]
+        for cell in json.loads(notebook)["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    return hashlib.sha256(json.dumps(code).encode()).hexdigest()
 
 
 def _plain(name: str, value: Any) -> Any:

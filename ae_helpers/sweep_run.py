@@ -148,8 +148,8 @@ def _has_begun(notebook: Path) -> bool:
     if not notebook.is_file():
         return False
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    states = {cell["metadata"].get("papermill", {}).get("status", "pending") for cell in cells}
-    return states != {"pending"}
+    # Not the status: papermill calls every cell completed when it gives up.
+    return any(cell["metadata"].get("papermill", {}).get("start_time") for cell in cells)
 
 
 def _saved_metrics(runs: Path) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _die_with_the_worker() -> None:
     """Wait for the end of standard input, then end the kernel and this process at once."""
     import psutil
 
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # sys.stdin has a lock that this thread would hold when the process ends
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
