@@ -1,6 +1,7 @@
 """Tasks to the workers of a Dask cluster, on this machine or elsewhere, and their results back."""
 
 import contextlib
+import importlib.metadata
 import logging
 import queue
 import uuid
@@ -40,7 +41,8 @@ def connect(
     Raises
     ------
     ConnectionError
-        If there is no scheduler at the address, or no worker comes to it.
+        If there is no scheduler at the address, no worker comes to it, or the workers do not
+        have this package.
     """
     # Dask tells of each worker that comes and goes; the sweep tells what matters of it.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -78,7 +80,22 @@ def connect(
                 f"The scheduler at {scheduler} has no workers: start some with "
                 f"`dask worker {scheduler}`."
             ) from error
+        _check_package(client)
         yield client
+
+
+def _check_package(client: "distributed.Client") -> None:
+    """Refuse workers without this package: Dask alone would send them tasks again and again."""
+    here = importlib.metadata.version("ae-helpers")
+    try:
+        there = set(client.run(importlib.metadata.version, "ae-helpers").values())
+    except importlib.metadata.PackageNotFoundError:
+        there = {"none"}
+    if there != {here}:
+        raise ConnectionError(
+            f"The cluster's workers have {', '.join(sorted(there))} of the package ae-helpers, and "
+            f"this machine has {here}: install the same on all of them."
+        )
 
 
 def distribute(
@@ -150,5 +167,5 @@ def _result(future: "distributed.Future") -> tuple[dict[str, Any], dict[str, byt
         text = "The worker died in the middle of this run, each time it was tried."
     else:
         text = f"The worker could not do it: {type(error).__name__}: {error}"
-    unknown = {"metrics": {}, "seconds": None, "data": None, "versions": {}}
+    unknown = {"metrics": {}, "seconds": None, "data_fingerprint": None, "versions": {}}
     return {"status": "failed", "error": text} | unknown, {}

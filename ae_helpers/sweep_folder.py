@@ -130,20 +130,20 @@ def table(outcomes: Mapping[str, Mapping[str, Any]], vary: list[str]) -> list[di
     Returns
     -------
     list of dict
-        ``run``, ``status``, the parameters, the metrics, ``data``, ``seconds``, ``error``. A
-        metric with the name of another column gets ``metric.`` before it (``metric.loss``: the
-        notebook's parameter ``loss`` is the name of a function). None where a run has none.
+        ``run``, ``status``, the parameters, the metrics, ``data_fingerprint``, ``seconds``,
+        ``error``. A metric with the name of another column gets ``metric.`` before it
+        (``metric.loss``: the parameter ``loss`` is a function's name). None where a run has none.
     """
     ordered = [outcomes[name] for name in sorted(outcomes)]
     params = dict.fromkeys([*vary, *(name for outcome in ordered for name in outcome["params"])])
-    taken = {"run", "status", *params, "data", "seconds", "error"}
+    taken = {"run", "status", *params, "data_fingerprint", "seconds", "error"}
     metrics = dict.fromkeys(name for outcome in ordered for name in outcome["metrics"])
     columns = {name: f"metric.{name}" if name in taken else name for name in metrics}
     return [
         {"run": outcome["run"], "status": outcome["status"]}
         | {name: outcome["params"].get(name) for name in params}
         | {column: outcome["metrics"].get(name) for name, column in columns.items()}
-        | {key: outcome[key] for key in ("data", "seconds", "error")}
+        | {key: outcome[key] for key in ("data_fingerprint", "seconds", "error")}
         for outcome in ordered
     ]
 

@@ -39,8 +39,8 @@ def run_on_worker(task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes
     -------
     outcome, files
         ``outcome``: ``status`` (``"done"`` or ``"failed"``), ``error``, ``metrics``,
-        ``seconds``, ``data`` and ``versions``. ``files``: path in the run's folder to content;
-        the executed notebook (of a failed run as far as it came) and what it saved.
+        ``seconds``, ``data_fingerprint`` and ``versions``. ``files``: path in the run's folder to
+        content; the executed notebook (of a failed run as far as it came) and what it saved.
     """
     from distributed import get_worker
 
@@ -67,7 +67,7 @@ def run_on_worker(task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes
         "error": error,
         "metrics": metrics,
         "seconds": round(seconds, 2),
-        "data": _fingerprint(task["data_source"], os.environ.get("AE_MNIST")),
+        "data_fingerprint": _fingerprint(task["data_source"], os.environ.get("AE_MNIST")),
         "versions": {"python": platform.python_version()}
         | {package: importlib.metadata.version(package) for package in PACKAGES},
     }

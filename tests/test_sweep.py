@@ -77,7 +77,7 @@ def test_resuming_makes_only_what_is_missing_or_failed(ended, monkeypatch):
         asked.extend(tasks)
         outcome = {"status": "done", "error": None, "metrics": {"val_loss": 9.0}}
         for name in tasks:
-            yield name, outcome | {"seconds": 0.0, "data": None, "versions": {}}, {}
+            yield name, outcome | {"seconds": 0.0, "data_fingerprint": None, "versions": {}}, {}
 
     monkeypatch.setattr(sweep_dask, "distribute", distribute)
     monkeypatch.setattr(sweep_dask, "connect", lambda *_: contextlib.nullcontext())
@@ -127,7 +127,10 @@ def test_a_second_sweep_into_one_folder_is_refused(tmp_path, capsys):
         (["--vary=seed=0:3", "--scheduler=tcp://localhost:1"], "no Dask scheduler"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_starts(tmp_path, capsys, arguments, message):
+def test_what_cannot_work_is_refused_before_anything_starts(
+    tmp_path, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.setattr(sweep_dask, "CONNECT", 1)  # second
     notebook = write_training(tmp_path / "n.ipynb")
     assert main([str(notebook), f"--out={tmp_path / 'out'}", *arguments]) == 2
     assert message in capsys.readouterr().err
