@@ -1,0 +1,171 @@
+"""Tasks to the workers of a Dask cluster, on this machine or elsewhere, and their results back."""
+
+import contextlib
+import importlib.metadata
+import logging
+import queue
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import distributed
+
+CONNECT = 5  # seconds, until the scheduler must have answered
+WAIT_FOR_WORKERS = 60  # seconds, until the first worker of a cluster must have come
+TICK = 1.0  # seconds between two looks at the cluster when nothing ends
+
+Result = tuple[str, dict[str, Any], dict[str, bytes]]
+
+
+@contextlib.contextmanager
+def connect(
+    scheduler: str | None, workers: int | None, n_tasks: int, scratch: Path
+) -> Iterator["distributed.Client"]:
+    """Connect to the cluster whose scheduler is named, or start one on this machine.
+
+    Parameters
+    ----------
+    scheduler
+        Its address, or None for this machine.
+    workers
+        Number of worker processes on this machine; None for one for each core.
+    n_tasks
+        There is no use in more workers than tasks.
+    scratch
+        Folder for the runs under way on this machine.
+
+    Raises
+    ------
+    ConnectionError
+        If there is no scheduler at the address, no worker comes to it, or the workers do not
+        have this package.
+    """
+    # Dask tells of each worker that comes and goes; the sweep tells what matters of it.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    import dask
+    import distributed
+    from dask.system import CPU_COUNT
+
+    if scheduler is None:
+        with (
+            # Workers that die are replaced; a run that has brought down four is to blame itself.
+            dask.config.set({"distributed.scheduler.allowed-failures": 3}),
+            distributed.LocalCluster(
+                n_workers=min(workers or CPU_COUNT, n_tasks),
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=None,
+                local_directory=scratch,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = distributed.Client(scheduler, timeout=CONNECT)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"There is no Dask scheduler at {scheduler}: start one with `dask scheduler`."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
+        except TimeoutError as error:
+            raise ConnectionError(
+                f"The scheduler at {scheduler} has no workers: start some with "
+                f"`dask worker {scheduler}`."
+            ) from error
+        _check_package(client)
+        yield client
+
+
+def _check_package(client: "distributed.Client") -> None:
+    """Refuse workers without this package: Dask alone would send them tasks again and again."""
+    here = importlib.metadata.version("ae-helpers")
+    try:
+        there = set(client.run(importlib.metadata.version, "ae-helpers").values())
+    except importlib.metadata.PackageNotFoundError:
+        there = {"none"}
+    if there != {here}:
+        raise ConnectionError(
+            f"The cluster's workers have {', '.join(sorted(there))} of the package ae-helpers, and "
+            f"this machine has {here}: install the same on all of them."
+        )
+
+
+def distribute(
+    client: "distributed.Client",
+    work: Callable[[Any], tuple[dict[str, Any], dict[str, bytes]]],
+    tasks: Mapping[str, Any],
+) -> Iterator[Result | None]:
+    """Have each task done by a worker, and hand over the results as they come.
+
+    No more tasks are under way than the cluster has threads at the moment, so that memory does
+    not grow with their number, and workers may come and go.
+
+    Parameters
+    ----------
+    client
+        Of `connect`.
+    work
+        What a worker does with a task; it returns an outcome and files.
+    tasks
+        A task's name to what ``work`` is given.
+
+    Yields
+    ------
+    (name, outcome, files) or None
+        None when a second has passed without a result.
+
+    Raises
+    ------
+    ConnectionError
+        If the scheduler is lost.
+    """
+    waiting = deque(tasks)
+    under_way: dict[str, distributed.Future] = {}
+    ended: queue.SimpleQueue = queue.SimpleQueue()
+    try:
+        while waiting or under_way:
+            room = sum(client.nthreads().values()) - len(under_way)
+            for _ in range(min(room, len(waiting))):
+                name = waiting.popleft()
+                future = client.submit(work, tasks[name], key=f"{name}-{uuid.uuid4()}")
+                future.add_done_callback(partial(_note, ended, name))
+                under_way[name] = future
+            try:
+                name = ended.get(timeout=TICK)
+            except queue.Empty:
+                yield None
+                continue
+            yield name, *_result(under_way.pop(name))
+    except OSError as error:
+        raise ConnectionError(
+            "The cluster's scheduler was lost: resume when it is back."
+        ) from error
+
+
+def _note(ended: queue.SimpleQueue, name: str, _: "distributed.Future") -> None:
+    ended.put(name)
+
+
+def _result(future: "distributed.Future") -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Fetch a result; that the work itself failed is a result too."""
+    import distributed
+
+    if future.status == "finished":
+        return future.result()
+    if future.status != "error":
+        raise ConnectionResetError(future.status)
+    error = future.exception()
+    if isinstance(error, distributed.KilledWorker):
+        text = "The worker died in the middle of this run, each time it was tried."
+    else:
+        text = f"The worker could not do it: {type(error).__name__}: {error}"
+    unknown = {"metrics": {}, "seconds": None, "data_fingerprint": None, "versions": {}}
+    return {"status": "failed", "error": text} | unknown, {}
