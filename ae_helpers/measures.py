@@ -150,7 +150,7 @@ def trustworthiness(images: np.ndarray, codes: np.ndarray, k: int = 5) -> float:
 
     Examples
     --------
-    >>> line = np.arange(20.0).reshape(-1, 1) ** 2
+    >>> line = 1.5 ** np.arange(20.0).reshape(-1, 1)
     >>> trustworthiness(line, -line)
     1.0
     """

@@ -82,11 +82,17 @@ def test_trustworthiness_tells_order_from_chance(random):
 
 def test_trustworthiness_looks_at_2000_images_evenly_spread(random, monkeypatch):
     seen = []
-    monkeypatch.setattr("sklearn.manifold.trustworthiness", lambda *a, **k: seen.extend(a) or 1.0)
+
+    def stand_in(images, codes, n_neighbors):
+        seen.extend([images, codes, n_neighbors])
+        return 1.0
+
+    monkeypatch.setattr("sklearn.manifold.trustworthiness", stand_in)
     codes = np.arange(10_000.0).reshape(-1, 1)
-    trustworthiness(codes, codes)
-    assert [len(array) for array in seen] == [2000, 2000]
+    trustworthiness(codes, codes, k=7)
+    assert seen[2] == 7
     assert (seen[0] == np.arange(0, 10_000, 5).reshape(-1, 1)).all()
+    assert (seen[1] == seen[0]).all()
 
 
 def test_trustworthiness_refuses_codes_of_other_images():
