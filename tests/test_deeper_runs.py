@@ -52,6 +52,7 @@ def test_a_deep_run_comes_back_as_it_was(images):
     expected = autoencoder.predict(images, verbose=0)
     assert (run.autoencoder.predict(images, verbose=0) == expected).all()
     assert run.params == PARAMS
+    assert [kernel.shape[1] for kernel, _, _ in run.encoder_weights] == [24, 16, 8, 2]
     assert run.metrics == {"loss": 0.2, "val_loss": 0.25, "seconds": 1.5}
     in_numpy = apply_layers(run.decoder_weights, apply_layers(run.encoder_weights, images))
     assert in_numpy == pytest.approx(expected, abs=1e-5)
