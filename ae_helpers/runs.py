@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ae_helpers.model import LATENT_ACTIVATIONS, N_PIXELS, layer_plan
+from ae_helpers.model import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS, N_PIXELS, layer_plan
 
 if TYPE_CHECKING:
     import keras
@@ -90,8 +90,13 @@ def check_params(**params: Any) -> dict[str, Any]:
     ----------
     **params
         Any of the course's parameters: ``data_source``, ``run_name``, ``seed``, ``epochs``,
+<<<<<<< HEAD
         ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``, ``loss``,
         ``optimizer``, ``n_train``, ``n_seeds``.
+=======
+        ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``,
+        ``hidden_activation``, ``loss``, ``optimizer``, ``n_train``.
+>>>>>>> 4755cdc (Let hidden layers be silu, and keep UMAP's codes with the shipped runs)
 
     Returns
     -------
@@ -112,8 +117,14 @@ def check_params(**params: Any) -> dict[str, Any]:
     ValueError: epochs='ten' cannot work: it must be a whole number from 1 up.
     """
     smallest = {"epochs": 1, "batch_size": 1, "hidden_dim": 1, "latent_dim": 1}
+<<<<<<< HEAD
     smallest |= {"seed": 0, "n_train": 0, "n_seeds": 1}
     choices = {"latent_activation": LATENT_ACTIVATIONS, "loss": LOSSES, "optimizer": OPTIMIZERS}
+=======
+    smallest |= {"seed": 0, "n_train": 0}
+    choices = {"latent_activation": LATENT_ACTIVATIONS, "hidden_activation": HIDDEN_ACTIVATIONS}
+    choices |= {"loss": LOSSES, "optimizer": OPTIMIZERS}
+>>>>>>> 4755cdc (Let hidden layers be silu, and keep UMAP's codes with the shipped runs)
     for name, value in params.items():
         if name in smallest:
             several = name == "hidden_dim" and isinstance(value, list)
@@ -308,8 +319,9 @@ def _split_weights(
     return dense[:half], dense[half:]
 
 
-def _architecture(params: Mapping[str, Any]) -> tuple[int | list[int], int, str]:
-    return params["hidden_dim"], params["latent_dim"], params["latent_activation"]
+def _architecture(params: Mapping[str, Any]) -> tuple[int | list[int], int, str, str]:
+    names = ("hidden_dim", "latent_dim", "latent_activation")
+    return *(params[name] for name in names), params.get("hidden_activation", "relu")
 
 
 def _move_into_place(beside: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from ae_helpers.model import build_autoencoder
 from ae_helpers.runs import check_params, load_run, save_run
 
 PARAMS = {"hidden_dim": [24, 16, 8], "latent_dim": 2, "latent_activation": "linear"}
+SILU = PARAMS | {"hidden_activation": "silu"}
 HISTORY = SimpleNamespace(history={"loss": [0.3, 0.2], "val_loss": [0.3, 0.25]})
 
 
@@ -45,13 +46,14 @@ def test_a_list_of_one_is_the_same_network():
     assert one.count_params() == two.count_params() == 51_154
 
 
-def test_a_deep_run_comes_back_as_it_was(images):
-    autoencoder, _, _ = build_autoencoder(**PARAMS)
-    save_run("deep", autoencoder, HISTORY, PARAMS, {"seconds": 1.5})
+@pytest.mark.parametrize("params", [PARAMS, SILU])
+def test_a_deep_run_comes_back_as_it_was(images, params):
+    autoencoder, _, _ = build_autoencoder(**params)
+    save_run("deep", autoencoder, HISTORY, params, {"seconds": 1.5})
     run = load_run("deep")
     expected = autoencoder.predict(images, verbose=0)
     assert (run.autoencoder.predict(images, verbose=0) == expected).all()
-    assert run.params == PARAMS
+    assert run.params == params
     assert [kernel.shape[1] for kernel, _, _ in run.encoder_weights] == [24, 16, 8, 2]
     assert run.metrics == {"loss": 0.2, "val_loss": 0.25, "seconds": 1.5}
     in_numpy = apply_layers(run.decoder_weights, apply_layers(run.encoder_weights, images))
@@ -90,3 +92,12 @@ def test_weights_of_another_depth_are_refused():
     autoencoder, _, _ = build_autoencoder(**PARAMS)
     with pytest.raises(ValueError, match="encoder_hidden'"):
         save_run("wrong", autoencoder, HISTORY, PARAMS | {"hidden_dim": 24})
+
+
+def test_hidden_layers_take_relu_or_silu_only():
+    autoencoder, _, _ = build_autoencoder(**SILU)
+    kinds = [layer.activation.__name__ for layer in autoencoder.layers[1:]]
+    assert kinds == ["silu"] * 3 + ["linear"] + ["silu"] * 3 + ["sigmoid"]
+    for refuses in (build_autoencoder, check_params):
+        with pytest.raises(ValueError, match="hidden_activation='softmax'"):
+            refuses(hidden_activation="softmax")
