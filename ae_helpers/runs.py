@@ -90,13 +90,8 @@ def check_params(**params: Any) -> dict[str, Any]:
     ----------
     **params
         Any of the course's parameters: ``data_source``, ``run_name``, ``seed``, ``epochs``,
-<<<<<<< HEAD
-        ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``, ``loss``,
-        ``optimizer``, ``n_train``, ``n_seeds``.
-=======
         ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``,
-        ``hidden_activation``, ``loss``, ``optimizer``, ``n_train``.
->>>>>>> 4755cdc (Let hidden layers be silu, and keep UMAP's codes with the shipped runs)
+        ``hidden_activation``, ``loss``, ``optimizer``, ``n_train``, ``n_seeds``.
 
     Returns
     -------
@@ -117,14 +112,9 @@ def check_params(**params: Any) -> dict[str, Any]:
     ValueError: epochs='ten' cannot work: it must be a whole number from 1 up.
     """
     smallest = {"epochs": 1, "batch_size": 1, "hidden_dim": 1, "latent_dim": 1}
-<<<<<<< HEAD
     smallest |= {"seed": 0, "n_train": 0, "n_seeds": 1}
-    choices = {"latent_activation": LATENT_ACTIVATIONS, "loss": LOSSES, "optimizer": OPTIMIZERS}
-=======
-    smallest |= {"seed": 0, "n_train": 0}
     choices = {"latent_activation": LATENT_ACTIVATIONS, "hidden_activation": HIDDEN_ACTIVATIONS}
     choices |= {"loss": LOSSES, "optimizer": OPTIMIZERS}
->>>>>>> 4755cdc (Let hidden layers be silu, and keep UMAP's codes with the shipped runs)
     for name, value in params.items():
         if name in smallest:
             several = name == "hidden_dim" and isinstance(value, list)
