@@ -20,6 +20,7 @@ const ACTIVATIONS = {
   linear: (v) => v,
   tanh: Math.tanh,
   sigmoid: (v) => 1 / (1 + Math.exp(-v)),
+  silu: (v) => v / (1 + Math.exp(-v)),
 };
 
 // `shapes` is [[inputs, units, activation], …]; `floats` holds kernel, bias, kernel, bias, …

@@ -11,6 +11,7 @@ ACTIVATIONS = {
     "linear": lambda x: x,
     "tanh": np.tanh,
     "sigmoid": lambda x: (1 + np.tanh(x / 2)) / 2,  # 1 / (1 + exp(-x)), without its overflow
+    "silu": lambda x: x * (1 + np.tanh(x / 2)) / 2,  # x times its sigmoid
 }
 
 
@@ -24,7 +25,8 @@ def apply_layers(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
     ----------
     layers
         ``(kernel, bias, activation)`` of each layer in order: kernel ``(inputs, units)``, bias
-        ``(units,)``, activation ``"relu"``, ``"linear"``, ``"tanh"`` or ``"sigmoid"``.
+        ``(units,)``, activation ``"relu"``, ``"linear"``, ``"tanh"``,
+        ``"sigmoid"`` or ``"silu"``.
     x
         ``(n, inputs)``, numbers.
 
@@ -73,7 +75,7 @@ def check_layers(layers: Sequence[DenseLayer]) -> list[DenseLayer]:
     --------
     >>> check_layers([(np.zeros((2, 3)), np.zeros(3), "softmax")])
     Traceback (most recent call last):
-    ValueError: Layer 1 has the activation 'softmax': use one of relu, linear, tanh, sigmoid.
+    ValueError: Layer 1 has the activation 'softmax': use one of relu, linear, tanh, sigmoid, silu.
     """
     if not len(layers):
         raise ValueError("There are no layers: give at least one (kernel, bias, activation).")

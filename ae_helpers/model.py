@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 N_PIXELS = 784  # 28 * 28
 LATENT_ACTIVATIONS = ("relu", "linear", "tanh", "sigmoid")
+HIDDEN_ACTIVATIONS = ("relu", "silu")
 
 
 @contextlib.contextmanager
@@ -37,7 +38,10 @@ def quiet_start() -> Iterator[None]:
 
 
 def build_autoencoder(
-    hidden_dim: int = 32, latent_dim: int = 2, latent_activation: str = "relu"
+    hidden_dim: int | Sequence[int] = 32,
+    latent_dim: int = 2,
+    latent_activation: str = "relu",
+    hidden_activation: str = "relu",
 ) -> tuple["keras.Model", "keras.Model", "keras.Model"]:
     """Build 784 → hidden_dim → latent_dim → hidden_dim → 784, as notebook 02 does step by step.
 
@@ -47,11 +51,14 @@ def build_autoencoder(
     Parameters
     ----------
     hidden_dim
-        Units of the two hidden layers (relu), 1 or more.
+        Units of the two hidden layers, 1 or more. For a deeper network a list: the units
+        of the encoder's hidden layers in order; the decoder has the same in reverse.
     latent_dim
         Units of the code, 1 or more.
     latent_activation
         Activation of the code: ``"relu"``, ``"linear"``, ``"tanh"`` or ``"sigmoid"``.
+    hidden_activation
+        Activation of the hidden layers: ``"relu"``, or ``"silu"``, its smooth relative.
 
     Returns
     -------
@@ -62,38 +69,88 @@ def build_autoencoder(
     Raises
     ------
     ValueError
-        If a width is not a whole number from 1 up, or the activation is none of the four.
+        If a width is not a whole number from 1 up, or an activation is not known.
 
     Examples
     --------
     >>> autoencoder, encoder, decoder = build_autoencoder()
     >>> autoencoder.count_params()
     51154
+    >>> deeper, _, _ = build_autoencoder(hidden_dim=[512, 256, 64], latent_activation="linear")
+    >>> [layer.units for layer in deeper.layers[1:]]
+    [512, 256, 64, 2, 64, 256, 512, 784]
     """
-    for name, width in (("hidden_dim", hidden_dim), ("latent_dim", latent_dim)):
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise ValueError(f"{name}={width!r} cannot work: it must be a whole number from 1 up.")
-    if latent_activation not in LATENT_ACTIVATIONS:
-        raise ValueError(
-            f"latent_activation={latent_activation!r} is not known: use one of "
-            f"{', '.join(LATENT_ACTIVATIONS)}."
-        )
+    plan = layer_plan(hidden_dim, latent_dim, latent_activation, hidden_activation)
     with quiet_start():
         import keras
         from keras import layers
 
-    image = keras.Input(shape=(N_PIXELS,), name="image")
-    hidden = layers.Dense(hidden_dim, activation="relu", name="encoder_hidden")(image)
-    code = layers.Dense(latent_dim, activation=latent_activation, name="code")(hidden)
-    hidden = layers.Dense(hidden_dim, activation="relu", name="decoder_hidden")(code)
-    reconstruction = layers.Dense(N_PIXELS, activation="sigmoid", name="reconstruction")(hidden)
-    autoencoder = keras.Model(image, reconstruction, name="autoencoder")
-    encoder = keras.Model(image, code, name="encoder")
+    image = tensor = keras.Input(shape=(N_PIXELS,), name="image")
+    for name, units, activation in plan:
+        tensor = layers.Dense(units, activation=activation, name=name)(tensor)
+    autoencoder = keras.Model(image, tensor, name="autoencoder")
+    encoder = keras.Model(image, autoencoder.get_layer("code").output, name="encoder")
 
-    point = keras.Input(shape=(latent_dim,), name="point")
-    decoded = autoencoder.layers[-1](autoencoder.layers[-2](point))
-    decoder = keras.Model(point, decoded, name="decoder")
+    point = tensor = keras.Input(shape=(latent_dim,), name="point")
+    for layer in autoencoder.layers[-(len(plan) // 2) :]:
+        tensor = layer(tensor)
+    decoder = keras.Model(point, tensor, name="decoder")
     return autoencoder, encoder, decoder
+
+
+def layer_plan(
+    hidden_dim: int | Sequence[int],
+    latent_dim: int,
+    latent_activation: str,
+    hidden_activation: str = "relu",
+) -> list[tuple[str, int, str]]:
+    """List the layers of `build_autoencoder` in order: name, units and activation.
+
+    Parameters
+    ----------
+    hidden_dim, latent_dim, latent_activation, hidden_activation
+        As for `build_autoencoder`.
+
+    Returns
+    -------
+    list of (name, units, activation)
+        The first half, up to ``"code"``, is the encoder; the second half the decoder.
+
+    Raises
+    ------
+    ValueError
+        If a width is not a whole number from 1 up, or an activation is not known.
+
+    Examples
+    --------
+    >>> [name for name, _, _ in layer_plan([512, 256], 2, "linear")]
+    ['encoder_hidden_1', 'encoder_hidden_2', 'code',
+     'decoder_hidden_1', 'decoder_hidden_2', 'reconstruction']
+    """
+    hidden = list(hidden_dim) if isinstance(hidden_dim, list | tuple) else [hidden_dim]
+    if not hidden or not all(type(width) is int and width >= 1 for width in hidden):
+        raise ValueError(
+            f"hidden_dim={hidden_dim!r} cannot work: it must be a whole number from 1 up, or a "
+            "list of such numbers."
+        )
+    if type(latent_dim) is not int or latent_dim < 1:
+        raise ValueError(
+            f"latent_dim={latent_dim!r} cannot work: it must be a whole number from 1 up."
+        )
+    for name, value, known in (
+        ("latent_activation", latent_activation, LATENT_ACTIVATIONS),
+        ("hidden_activation", hidden_activation, HIDDEN_ACTIVATIONS),
+    ):
+        if value not in known:
+            raise ValueError(f"{name}={value!r} is not known: use one of {', '.join(known)}.")
+    numbers = [""] if len(hidden) == 1 else [f"_{i}" for i in range(1, len(hidden) + 1)]
+    names = [f"{half}_hidden{number}" for half in ("encoder", "decoder") for number in numbers]
+    layers = [
+        (name, width, hidden_activation)
+        for name, width in zip(names, [*hidden, *reversed(hidden)], strict=True)
+    ]
+    layers.insert(len(hidden), ("code", latent_dim, latent_activation))
+    return [*layers, ("reconstruction", N_PIXELS, "sigmoid")]
 
 
 def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray", str]]:
@@ -102,7 +159,7 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
     Parameters
     ----------
     model
-        A chain of `Dense` layers with the activations relu, linear, tanh or sigmoid, such as the
+        A chain of `Dense` layers with the activations of `build_autoencoder`, such as the
         encoder, the decoder or the whole autoencoder.
 
     Returns
@@ -122,7 +179,7 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
     >>> [(kernel.shape, activation) for kernel, _, activation in dense_layers(decoder)]
     [((2, 32), 'relu'), ((32, 784), 'sigmoid')]
     """
-    taken = []
+    taken, known = [], [*LATENT_ACTIVATIONS, "silu"]
     for layer in model.layers:
         kind, weights = type(layer).__name__, layer.get_weights()
         if kind == "InputLayer":
@@ -133,10 +190,10 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
                 "run outside Keras."
             )
         activation = layer.activation.__name__
-        if activation not in LATENT_ACTIVATIONS:
+        if activation not in known:
             raise ValueError(
                 f"The layer {layer.name!r} has the activation {activation!r}: only "
-                f"{', '.join(LATENT_ACTIVATIONS)} can run outside Keras."
+                f"{', '.join(known)} can run outside Keras."
             )
         taken.append((*weights, activation))
     return taken

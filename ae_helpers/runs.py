@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ae_helpers.model import LATENT_ACTIVATIONS, N_PIXELS
+from ae_helpers.model import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS, N_PIXELS, layer_plan
 
 if TYPE_CHECKING:
     import keras
@@ -26,14 +26,6 @@ FILES = ("params.json", "history.csv", "metrics.json", "weights.npz")
 
 LOSSES = ("binary_crossentropy", "mse", "mae")
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
-
-# The layers of build_autoencoder, in order; None stands for the run's latent_activation.
-LAYER_ACTIVATIONS = {
-    "encoder_hidden": "relu",
-    "code": None,
-    "decoder_hidden": "relu",
-    "reconstruction": "sigmoid",
-}
 
 DenseLayer = tuple[np.ndarray, np.ndarray, str]
 
@@ -70,10 +62,7 @@ class Run:
     def _models(self) -> tuple["keras.Model", "keras.Model", "keras.Model"]:
         from ae_helpers.model import build_autoencoder
 
-        models = build_autoencoder(
-            **{name: self.params[name] for name in ("hidden_dim", "latent_dim")},
-            latent_activation=self.params["latent_activation"],
-        )
+        models = build_autoencoder(*_architecture(self.params))
         dense = [*self.encoder_weights, *self.decoder_weights]
         models[0].set_weights([array for kernel, bias, _ in dense for array in (kernel, bias)])
         return models
@@ -101,8 +90,8 @@ def check_params(**params: Any) -> dict[str, Any]:
     ----------
     **params
         Any of the course's parameters: ``data_source``, ``run_name``, ``seed``, ``epochs``,
-        ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``, ``loss``,
-        ``optimizer``, ``n_train``, ``n_seeds``.
+        ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``,
+        ``hidden_activation``, ``loss``, ``optimizer``, ``n_train``, ``n_seeds``.
 
     Returns
     -------
@@ -124,12 +113,18 @@ def check_params(**params: Any) -> dict[str, Any]:
     """
     smallest = {"epochs": 1, "batch_size": 1, "hidden_dim": 1, "latent_dim": 1}
     smallest |= {"seed": 0, "n_train": 0, "n_seeds": 1}
-    choices = {"latent_activation": LATENT_ACTIVATIONS, "loss": LOSSES, "optimizer": OPTIMIZERS}
+    choices = {"latent_activation": LATENT_ACTIVATIONS, "hidden_activation": HIDDEN_ACTIVATIONS}
+    choices |= {"loss": LOSSES, "optimizer": OPTIMIZERS}
     for name, value in params.items():
         if name in smallest:
-            ok = isinstance(value, int) and not isinstance(value, bool)
-            ok = ok and smallest[name] <= value < 2**32
+            several = name == "hidden_dim" and isinstance(value, list)
+            numbers = value if several else [value]
+            ok = bool(numbers) and all(
+                type(number) is int and smallest[name] <= number < 2**32 for number in numbers
+            )
             allowed = f"a whole number from {smallest[name]} up"
+            if name == "hidden_dim":
+                allowed += ", or a list of such numbers"
         elif name in choices:
             ok = value in choices[name]
             allowed = "one of " + ", ".join(choices[name])
@@ -162,6 +157,7 @@ def save_run(
     history: "keras.callbacks.History",
     params: Mapping[str, Any],
     metrics: Mapping[str, Any] | None = None,
+    weights_dtype: str = "float32",
 ) -> Path:
     """Save a trained autoencoder as a run, in place of an earlier run of that name.
 
@@ -181,6 +177,9 @@ def save_run(
         ``latent_activation``, which `load_run` needs to build the models again.
     metrics
         Further numbers to keep, of the types JSON has.
+    weights_dtype
+        ``"float32"``, or ``"float16"`` for half the space and three digits of each weight.
+        `load_run` gives float32 in either case.
 
     Returns
     -------
@@ -196,7 +195,7 @@ def save_run(
     params = check_params(**params)
     last = {key: float(values[-1]) for key, values in history.history.items()}
     weights = {
-        f"{layer.name}.{part}": array
+        f"{layer.name}.{part}": array.astype(weights_dtype)
         for layer in autoencoder.layers
         for part, array in zip(("kernel", "bias"), layer.get_weights(), strict=False)
     }
@@ -293,20 +292,26 @@ def _split_weights(
     weights: Mapping[str, np.ndarray], params: Mapping[str, Any]
 ) -> tuple[list[DenseLayer], list[DenseLayer]]:
     """Pair kernels, biases and activations, and hold their shapes against the parameters."""
-    hidden, latent = params["hidden_dim"], params["latent_dim"]
-    widths = (N_PIXELS, hidden, latent, hidden, N_PIXELS)
     dense = []
-    for i, (layer, activation) in enumerate(LAYER_ACTIVATIONS.items()):
+    inputs = N_PIXELS
+    for layer, units, activation in layer_plan(*_architecture(params)):
         kernel, bias = (weights.get(f"{layer}.{part}") for part in ("kernel", "bias"))
-        expected = (widths[i], widths[i + 1])
+        expected = (inputs, units)
         if kernel is None or bias is None or (kernel.shape, bias.shape) != (expected, expected[1:]):
             raise ValueError(
                 f"the weights of layer {layer!r} are not {expected} and {expected[1:]}"
             )
         if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
             raise ValueError(f"the weights of layer {layer!r} are not all finite numbers")
-        dense.append((kernel, bias, activation or params["latent_activation"]))
-    return dense[:2], dense[2:]
+        dense.append((kernel, bias, activation))
+        inputs = units
+    half = len(dense) // 2
+    return dense[:half], dense[half:]
+
+
+def _architecture(params: Mapping[str, Any]) -> tuple[int | list[int], int, str, str]:
+    names = ("hidden_dim", "latent_dim", "latent_activation")
+    return *(params[name] for name in names), params.get("hidden_activation", "relu")
 
 
 def _move_into_place(beside: Path, target: Path) -> None:
@@ -349,7 +354,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text())
     if path.name == "params.json":
         check_params(**content)
-        content["hidden_dim"], content["latent_dim"], content["latent_activation"]
+        _architecture(content)
     return content
 
 

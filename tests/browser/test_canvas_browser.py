@@ -1,0 +1,105 @@
+"""The board of canvas.js in a real browser, with a stand-in for the widget's model."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ae_helpers.canvas
+from ae_helpers.canvas import SIDE, as_mnist
+
+PAGE = """<!doctype html><body style="margin: 20px">
+<div id="one"></div><div id="two"></div><script type="module">
+const handlers = [];
+window.state = { pixels: new DataView(new ArrayBuffer(0)) };
+window.saves = 0;
+const model = {
+  get: (name) => window.state[name],
+  set: (name, value) => { window.state[name] = value; handlers.forEach((f) => f()); },
+  save_changes: () => window.saves++,
+  on: (_, handler) => handlers.push(handler),
+  off: (_, handler) => handlers.splice(handlers.indexOf(handler), 1),
+};
+const source = new Blob([SOURCE], { type: "text/javascript" });
+const { default: widget } = await import(URL.createObjectURL(source));
+for (const id of ["one", "two"]) widget.render({ model, el: document.getElementById(id) });
+window.ready = true;
+</script></body>"""
+
+
+@pytest.fixture
+def page():
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("There is no browser: install chromium (Debian: apt-get install chromium).")
+        pytest.skip("no browser: install chromium (Debian: apt-get install chromium) to run this")
+    playwright = pytest.importorskip("playwright.sync_api")
+    import json
+
+    script = Path(ae_helpers.canvas.__file__).with_name("canvas.js").read_text()
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = chromium.new_page()
+        page.set_content(PAGE.replace("SOURCE", json.dumps(script)))
+        page.wait_for_function("window.ready")
+        yield page
+        chromium.close()
+
+
+def drawing(page):
+    levels = page.evaluate("Array.from(new Uint8Array(window.state.pixels.buffer))")
+    return np.array(levels, "uint8").reshape(SIDE, SIDE)
+
+
+def draw(page, *points):
+    box = page.locator("canvas").first.bounding_box()
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for point in at[1:]:
+        page.mouse.move(*point, steps=10)
+    page.mouse.up()
+    page.wait_for_function("window.saves > 0 && window.state.pixels.byteLength > 0")
+
+
+def test_a_stroke_reaches_python_as_it_was_drawn(page):
+    draw(page, (0.5, 0.2), (0.5, 0.8))
+    page.wait_for_timeout(100)
+    levels = drawing(page)
+    inked = np.argwhere(levels > 127)
+    assert inked.min(axis=0) == pytest.approx([0.2 * SIDE - 5.5, 0.5 * SIDE - 5.5], abs=2)
+    assert inked.max(axis=0) == pytest.approx([0.8 * SIDE + 5.5, 0.5 * SIDE + 5.5], abs=2)
+    assert 20 * 2 <= (as_mnist(levels) > 127).sum() <= 20 * 4  # as bold as MNIST's digits
+
+
+def test_moving_without_a_pressed_button_draws_nothing(page):
+    page.mouse.move(50, 50)
+    page.mouse.move(150, 150, steps=5)
+    page.wait_for_timeout(100)
+    assert page.evaluate("window.saves") == 0
+
+
+def test_two_strokes_are_kept_and_clear_removes_them(page):
+    draw(page, (0.2, 0.2), (0.2, 0.8))
+    draw(page, (0.8, 0.2), (0.8, 0.8))
+    page.wait_for_timeout(100)
+    levels = drawing(page)
+    assert levels[:, : SIDE // 2].any() and levels[:, SIDE // 2 :].any()
+    page.get_by_role("button", name="Clear").first.click()
+    assert page.evaluate("window.state.pixels.byteLength") == 0
+    colours = "document.querySelector('canvas').getContext('2d').getImageData(0, 0, 112, 112).data"
+    assert page.evaluate(f"Array.from({colours}).every((v, i) => v === (i % 4 === 3 ? 255 : 0))")
+
+
+def test_a_second_view_shows_the_same_drawing(page):
+    draw(page, (0.3, 0.3), (0.7, 0.7))
+    page.wait_for_timeout(100)
+    same = page.evaluate(
+        """(() => { const [a, b] = [...document.querySelectorAll("canvas")].map((c) =>
+        c.getContext("2d").getImageData(0, 0, c.width, c.height).data);
+        return a.some((v, i) => i % 4 < 3 && v) && a.every((v, i) => v === b[i]); })()"""
+    )
+    assert same
