@@ -1,13 +1,13 @@
 """A trained run on disk: its parameters checked, its files written whole or not at all."""
 
 import csv
+import errno
 import json
 import os
 import re
 import shutil
 import tempfile
 import uuid
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 FILES = ("params.json", "history.csv", "metrics.json", "weights.npz")
 
 LOSSES = ("binary_crossentropy", "mse", "mae")
+NETWORK = ("hidden_dim", "latent_dim", "latent_activation")  # what load_run needs
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 
 DenseLayer = tuple[np.ndarray, np.ndarray, str]
@@ -96,7 +97,7 @@ def check_params(**params: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        The same parameters, to be saved with the run.
+        The same parameters, to be saved with the run; NumPy's whole numbers become plain ones.
 
     Raises
     ------
@@ -115,6 +116,10 @@ def check_params(**params: Any) -> dict[str, Any]:
     smallest |= {"seed": 0, "n_train": 0, "n_seeds": 1}
     choices = {"latent_activation": LATENT_ACTIVATIONS, "hidden_activation": HIDDEN_ACTIVATIONS}
     choices |= {"loss": LOSSES, "optimizer": OPTIMIZERS}
+    params = {
+        name: int(value) if isinstance(value, np.integer) else value
+        for name, value in params.items()
+    }
     for name, value in params.items():
         if name in smallest:
             several = name == "hidden_dim" and isinstance(value, list)
@@ -167,7 +172,7 @@ def save_run(
     Parameters
     ----------
     name
-        Letters, digits, ``-``, ``_`` and ``.``; the folder `runs_dir` / name is made.
+        At most 60 letters, digits, ``-``, ``_`` and ``.``; the folder `runs_dir` / name is made.
     autoencoder
         A model of `build_autoencoder`.
     history
@@ -192,7 +197,14 @@ def save_run(
         If the name cannot be a folder's name, or the parameters do not fit the model.
     """
     _check_name(name)
+    if name == "auto":
+        raise ValueError(
+            "run_name='auto' stands for 'mine' or 'article' when loading: save as another."
+        )
     params = check_params(**params)
+    lacking = [key for key in NETWORK if key not in params]
+    if lacking:
+        raise ValueError(f"The parameters lack {', '.join(lacking)}: name them, to build it again.")
     last = {key: float(values[-1]) for key, values in history.history.items()}
     weights = {
         f"{layer.name}.{part}": array.astype(weights_dtype)
@@ -281,10 +293,10 @@ def run_names() -> list[str]:
 
 
 def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name) or ".." in name:
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,59}", name) or ".." in name:
         raise ValueError(
-            f"run_name={name!r} cannot work: it must be a plain name of letters, digits, '-', '_' "
-            "and '.', without slashes or '..'."
+            f"run_name={name!r} cannot work: it must be a plain name of at most 60 letters, "
+            "digits, '-', '_' and '.', without slashes or '..'."
         )
 
 
@@ -310,8 +322,7 @@ def _split_weights(
 
 
 def _architecture(params: Mapping[str, Any]) -> tuple[int | list[int], int, str, str]:
-    names = ("hidden_dim", "latent_dim", "latent_activation")
-    return *(params[name] for name in names), params.get("hidden_activation", "relu")
+    return *(params[name] for name in NETWORK), params.get("hidden_activation", "relu")
 
 
 def _move_into_place(beside: Path, target: Path) -> None:
@@ -320,8 +331,8 @@ def _move_into_place(beside: Path, target: Path) -> None:
         try:
             beside.rename(target)
             return
-        except OSError:
-            if not target.exists():
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
         old = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
@@ -340,10 +351,9 @@ def _write_history(path: Path, history: Mapping[str, list[float]]) -> None:
 
 
 def _read(path: Path, reader: Any) -> Any:
-    damage = (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile)
     try:
         return reader(path)
-    except damage as error:
+    except Exception as error:  # damaged bytes end in errors of many kinds; all mean the same
         raise ValueError(
             f"{path.name} of the run {path.parent.name!r} is damaged and cannot be read: train it "
             "again with notebook 03."
@@ -352,17 +362,18 @@ def _read(path: Path, reader: Any) -> Any:
 
 def _read_json(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text())
-    if path.name == "params.json":
-        check_params(**content)
-        _architecture(content)
+    if not isinstance(content, dict):
+        raise TypeError("no object with names")
+    if path.name == "params.json" and not set(NETWORK) <= set(check_params(**content)):
+        raise KeyError("too few parameters")
     return content
 
 
 def _read_history(path: Path) -> dict[str, list[float]]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if not rows:
-        raise ValueError("no epochs")
+    if not rows or "loss" not in rows[0]:
+        raise ValueError("no losses")
     return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "epoch"}
 
 

@@ -1,0 +1,119 @@
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from ae_helpers import course
+
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a notebook of code cells into the folder ``notebooks``."""
+
+    def write(name, *sources):
+        path = tmp_path / "notebooks" / name
+        path.parent.mkdir(exist_ok=True)
+        cells = [new_code_cell(source) for source in sources]
+        nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
+        return path
+
+    return write
+
+
+def test_clean_removes_what_differs_from_run_to_run():
+    outputs = [
+        new_output("stream", name="stdout", text="kept"),
+        new_output("display_data", {WIDGET: {"model_id": "3f"}, "text/plain": "kept"}),
+        new_output("display_data", {"image/png": "kept"}, metadata={"image/png": {"alt": "kept"}}),
+    ]
+    code = new_code_cell("x: int = 1", outputs=outputs, execution_count=3)
+    code.metadata = {"tags": ["parameters"], "papermill": {"duration": 3.1}, "execution": {}}
+    text = new_markdown_cell("# Text", metadata={"papermill": {}, "tags": []})
+    metadata = KERNEL | {"papermill": {"input_path": "/home/me"}, "widgets": {}}
+    notebook = new_notebook(cells=[code, text], metadata=metadata)
+
+    course.clean(notebook)
+
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert [cell.metadata for cell in notebook.cells] == [{"tags": ["parameters"]}, {}]
+    assert code.execution_count == 3
+    assert code.source == "x: int = 1"
+    stream, widget, figure = code.outputs
+    assert stream.text == "kept"
+    assert widget.data == {"text/plain": "kept"}
+    assert figure.data == {"image/png": "kept"}
+    assert figure.metadata == {"image/png": {"alt": "kept"}}
+    nbformat.validate(notebook)
+
+
+def test_clean_refuses_what_a_cell_wrote_to_stderr():
+    cell = new_code_cell("", outputs=[new_output("stream", name="stderr", text="Warning: 3")])
+    with pytest.raises(RuntimeError, match="writes to stderr: Warning: 3"):
+        course.clean(new_notebook(cells=[cell]))
+
+
+def test_asserts_are_counted_where_they_stand(write):
+    path = write(
+        "01_a.ipynb",
+        "assert True\nif True:\n    assert 1, 'nested'",
+        "# assert in a comment\nprint('assert in a text')\n%pip --version",
+        "assert all(\n    [True]\n)",
+    )
+    assert course.count_asserts(path) == 3
+
+
+def test_a_course_goes_on_after_a_failure_and_says_which_failed(
+    write, tmp_path, monkeypatch, capsys
+):
+    write("01_bad.ipynb", "x = 1", "assert x == 2, 'x should be 2'", "print('never reached')")
+    good = "import os\nassert os.environ['AE_RUNS_DIR'].endswith('runs')\nassert True"
+    path = write("02_good.ipynb", good, "print('reached')")
+    before = path.read_bytes()
+    monkeypatch.setattr(course, "NOTEBOOKS", path.parent)
+
+    assert course.run_course(tmp_path / "out") is False
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("[1/2] 01_bad ... ")
+    assert lines[1].startswith("[2/2] 02_good ... ")
+    heading, bad, good = (line.split(maxsplit=3) for line in lines[-3:])
+    assert heading == ["notebook", "seconds", "checks", "result"]
+    assert (bad[0], bad[2]) == ("01_bad", "1")
+    assert bad[3] == "cell 2 failed: AssertionError: x should be 2"
+    assert (good[0], good[2], good[3]) == ("02_good", "2", "ok")
+    executed = nbformat.read(tmp_path / "out" / "02_good.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == "reached\n"
+    assert path.read_bytes() == before, "the notebook itself is not touched"
+
+
+def test_a_course_in_which_all_is_well_says_so(write, tmp_path, monkeypatch):
+    path = write("01_good.ipynb", "assert True")
+    monkeypatch.setattr(course, "NOTEBOOKS", path.parent)
+    monkeypatch.setattr("sys.argv", ["course", "run", "--out", str(tmp_path / "out")])
+    assert course.main() == 0
+    write("02_bad.ipynb", "1 / 0")
+    assert course.main() == 1
+
+
+@pytest.mark.parametrize("fault", ["1 / 0", "import sys; print('odd', file=sys.stderr)"])
+def test_refresh_leaves_a_notebook_that_fails_as_it_was(write, fault):
+    path = write("01_bad.ipynb", "print('new')", fault)
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError, match=r"ZeroDivisionError|writes to stderr: odd"):
+        course.refresh([path])
+    assert path.read_bytes() == before
+
+
+def test_refresh_writes_the_outputs_and_not_the_traces_of_the_run(write):
+    path = write("01_good.ipynb", "print('new')")
+    course.refresh([path])
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.cells[0].outputs[0].text == "new\n"
+    assert notebook.cells[0].execution_count == 1
+    assert "papermill" not in path.read_text()
+    kept = path.read_bytes()
+    course.refresh([path])
+    assert path.read_bytes() == kept, "the same again, so that git sees no change"
