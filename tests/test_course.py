@@ -31,7 +31,7 @@ def test_clean_removes_what_differs_from_run_to_run():
     code = new_code_cell("x: int = 1", outputs=outputs, execution_count=3)
     code.metadata = {"tags": ["parameters"], "papermill": {"duration": 3.1}, "execution": {}}
     text = new_markdown_cell("# Text", metadata={"papermill": {}, "tags": []})
-    metadata = KERNEL | {"papermill": {"input_path": "/home/me"}, "widgets": {}}
+    metadata = KERNEL | {"papermill": {"input_path": "elsewhere.ipynb"}, "widgets": {}}
     notebook = new_notebook(cells=[code, text], metadata=metadata)
 
     course.clean(notebook)
