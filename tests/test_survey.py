@@ -1,0 +1,58 @@
+"""The survey of seeds: what is shipped, and how it is made."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ae_helpers import survey as module
+from ae_helpers.survey import COLUMNS, SURVEY, live_units, read_survey, survey
+
+
+def test_the_shipped_survey_is_whole_and_small():
+    rows = read_survey()
+    for code in ("relu", "linear"):
+        seeds = [row["seed"] for row in rows if row["code"] == code]
+        assert sorted(seeds) == list(range(256)), f"{code}: each of 256 seeds once"
+    assert SURVEY.stat().st_size < 100_000
+    for row in rows:
+        assert (row["live"] < 2) == (row["dead_since"] is not None), row
+        assert row["live_at_start"] == 2 and 0.18 < row["val_loss"] < 0.25, row
+
+
+def test_a_unit_lives_if_it_gives_more_than_one_value():
+    assert live_units(np.array([[[0.0, 1e-6], [2.0, 3.0]]])).tolist() == [[1, 2]]
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path, tiny_arrays):
+    np.savez(tmp_path / "tiny.npz", **tiny_arrays)
+    monkeypatch.setenv("AE_MNIST", str(tmp_path / "tiny.npz"))
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    return tmp_path / "survey.csv"
+
+
+def test_a_survey_goes_on_where_it_stopped(tiny):
+    survey("linear", 1, tiny, epochs=1)
+    first = tiny.read_text()
+    survey("linear", 3, tiny, epochs=1)
+    assert tiny.read_text().startswith(first), "what is there is not trained again"
+    rows = read_survey(tiny)
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["code"], row["seed"], row["live"]) for row in rows] == [
+        ("linear", 0, 2),
+        ("linear", 1, 2),
+        ("linear", 2, 2),
+    ]
+
+
+def test_a_unit_that_dies_is_dated(tiny, monkeypatch):
+    many = SimpleNamespace(
+        seeds=[0, 1],
+        code_range=np.array([[[1, 1], [1, 0], [1, 0]], [[1, 1], [1, 0], [1, 1]]], dtype=float),
+        history={"loss": np.ones((2, 2)), "val_loss": np.ones((2, 2))},
+    )
+
+    monkeypatch.setattr("ae_helpers.train_many", lambda *args, **kwargs: many, raising=False)
+    survey("relu", 2, tiny, epochs=2)
+    assert [(row["live"], row["dead_since"]) for row in read_survey(tiny)] == [(1, 1), (2, None)]
