@@ -59,17 +59,6 @@ CASES = {
         [mixed, middle.ravel(), middle[None], 255 * middle, middle.T, 0],
         (decoder, codes, y),
     ),
-    "check_at_least_one": (0.488, [0.512, 1.0, 0, 48.8, 0.6], (0.0648, 10)),
-    "check_lowest_seed": (
-        12,
-        [11, 13, -1, 41, 0.5],
-        ([{"seed": seed, "val_loss": 0.2 + abs(seed - 12) / 1000} for seed in range(41)],),
-    ),
-    "check_undo": (
-        np.array([[1, -0.5], [0, 1]]),
-        [np.array([[1, 0.5], [0, 1]]), np.array([[1, 0], [0.5, 1]]), np.eye(2), 2, -0.5],
-        (np.array([[1, 0.5], [0, 1]]),),
-    ),
     "check_worst_image": (17, [0, 930, -1, 1.5], (X_flat, drawn)),
 }
 NO_ANSWERS = ["0", None, [], {}, object(), [[1], [1, 2]], np.array("a"), 1j, float("nan"), 10**400]

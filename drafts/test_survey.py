@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ae_helpers.survey import COLUMNS, SURVEY, live_units, read_survey, survey
 
 from ae_helpers import survey as module
-from ae_helpers.survey import COLUMNS, SURVEY, live_units, read_survey, survey
 
 
 def test_the_shipped_survey_is_whole_and_small():
