@@ -1,5 +1,6 @@
 """Checks for the exercises of notebooks 06 and 07; they belong below those in ae_helpers."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 

@@ -75,7 +75,7 @@ def survey(code: str, n_seeds: int, path: Path, epochs: int = 10) -> None:
     """Train seeds 0 to n_seeds - 1 with one activation of the code; skip those in the file."""
     from ae_helpers import build_autoencoder, load_mnist, prepare, train_many
 
-    def make_model():  # noqa: ANN202
+    def make_model():
         autoencoder, _, _ = build_autoencoder(latent_activation=code)
         autoencoder.compile(optimizer="adam", loss="binary_crossentropy")
         return autoencoder
