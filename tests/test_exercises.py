@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ae_helpers import build_autoencoder, exercises, quiet_start
-from ae_helpers.explorer import apply_layers
+from ae_helpers.layers import apply_layers
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 random = np.random.default_rng(0)

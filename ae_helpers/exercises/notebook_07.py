@@ -1,95 +1,11 @@
-"""Checks for the exercises of notebooks 06 and 07; they belong below those in ae_helpers."""
+"""Checks for the exercises of notebook 07, comparing models."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises import (
-    _array,
-    _number,
-    _short,
-    _verdict,
-    _whole,
-)
-
-# Notebook 06
-
-
-def check_at_least_one(answer: Any, rate: float, n: int) -> None:
-    """Check the probability that of n networks at least one has what each has at that rate.
-
-    Examples
-    --------
-    >>> check_at_least_one(0.75, 0.5, 2)  # doctest: +ELLIPSIS
-    Right: ...
-    >>> check_at_least_one(1.0, 0.5, 2)  # doctest: +ELLIPSIS
-    Not yet: ...
-    """
-    chance = _number(answer)
-    truth = 1 - (1 - rate) ** n
-    problem = None
-    if chance is None:
-        problem = "the answer is a probability, one number from 0 to 1."
-    elif math.isclose(chance, 100 * truth, rel_tol=0.01) and truth > 0:
-        problem = "that is in percent; give the probability itself, from 0 to 1."
-    elif abs(chance - truth) > 0.005:
-        hints = {
-            n * rate: "that is the number to expect, not a probability.",
-            rate**n: f"that is the chance that all {n} meet one.",
-            1 - truth: "that is the chance that nobody meets one.",
-        }
-        near = [hint for value, hint in hints.items() if abs(chance - value) < 0.005]
-        problem = near[0] if near else "begin with the chance that nobody meets one."
-    _verdict(
-        answer, problem, f"{_short(truth)}. Each seed alone rarely fails, a class often sees it."
-    )
-
-
-def check_lowest_seed(answer: Any, rows: Sequence[dict[str, Any]]) -> None:
-    """Check which seed of the survey's rows has the lowest ``val_loss``.
-
-    Examples
-    --------
-    >>> rows = [{"seed": 0, "val_loss": 0.2}, {"seed": 1, "val_loss": 0.19}]
-    >>> check_lowest_seed(1, rows)  # doctest: +ELLIPSIS
-    Right: ...
-    """
-    losses = {row["seed"]: row["val_loss"] for row in rows}
-    seed, lowest = _whole(answer), min(losses.values())
-    problem = None
-    if seed not in losses:
-        problem = f"the answer is a seed, a whole number from {min(losses)} to {max(losses)}."
-    elif losses[seed] > lowest:
-        below = sum(loss < losses[seed] for loss in losses.values())
-        problem = f"seed {seed} got to {losses[seed]:.4f}; seeds with a lower val_loss: {below}."
-    praise = f"it got to {lowest:.4f}. The worst got to {max(losses.values()):.4f}."
-    _verdict(answer, problem, praise)
-
-
-def check_undo(answer: Any, matrix: np.ndarray) -> None:
-    """Check the matrix that undoes another, for codes that are multiplied from the right.
-
-    Examples
-    --------
-    >>> check_undo(np.diag([0.5, 2]), np.diag([2, 0.5]))  # doctest: +ELLIPSIS
-    Right: ...
-    """
-    undo = _array(answer)
-    problem = None
-    if undo is None or undo.shape != matrix.shape:
-        problem = f"the answer is a matrix of shape {matrix.shape}."
-    elif np.allclose(undo, matrix):
-        problem = "that would do the same once more."
-    elif np.allclose(undo, matrix.T):
-        problem = "the transpose undoes only turns and mirrorings."
-    elif not np.allclose(matrix @ undo, np.eye(len(matrix)), atol=1e-3):
-        problem = "a code z becomes z @ matrix, and z @ matrix @ undo should be z again."
-    _verdict(answer, problem, "the decoder gets back the codes it knows, so no pixel changes.")
-
-
-# Notebook 07
+from ae_helpers.exercises.answers import as_array, as_number, as_whole, verdict
 
 
 def check_best_model(answer: Any, scores: dict[str, float], guess: Any = ...) -> None:
@@ -121,7 +37,7 @@ def check_best_model(answer: Any, scores: dict[str, float], guess: Any = ...) ->
     praise = f"{best} has {scores[best]:.4f}."
     if isinstance(guess, str):
         praise += f" You had guessed {guess} for the other measure."
-    _verdict(answer, problem, praise)
+    verdict(answer, problem, praise)
 
 
 def check_nats(answer: Any) -> None:
@@ -132,7 +48,7 @@ def check_nats(answer: Any) -> None:
     >>> check_nats(155.6)
     Right: a perfect copy costs 45.5 of them, so 110 are left to improve.
     """
-    truth, number = 784 * 0.1985, _number(answer)
+    truth, number = 784 * 0.1985, as_number(answer)
     problem = None
     if number is None:
         problem = "the answer is one number."
@@ -140,7 +56,7 @@ def check_nats(answer: Any) -> None:
         problem = "these are bits; the loss is in nats already."
     elif abs(number - truth) >= 0.1:
         problem = "the loss is the mean over the pixels of an image, and you want their sum."
-    _verdict(answer, problem, "a perfect copy costs 45.5 of them, so 110 are left to improve.")
+    verdict(answer, problem, "a perfect copy costs 45.5 of them, so 110 are left to improve.")
 
 
 def check_components(answer: Any, pca: Any, images: np.ndarray, target: float) -> None:
@@ -163,7 +79,7 @@ def check_components(answer: Any, pca: Any, images: np.ndarray, target: float) -
         flat = scores[:, :count] @ pca.components_[:count] + pca.mean_
         errors[count] = float(((images - flat) ** 2).mean())
     truth = next((count for count, error in errors.items() if error <= target), len(errors))
-    count = _whole(answer)
+    count = as_whole(answer)
     problem = None
     if count is None or count not in errors:
         problem = f"the answer is a whole number from 1 to {len(errors)}."
@@ -173,7 +89,7 @@ def check_components(answer: Any, pca: Any, images: np.ndarray, target: float) -
         problem = f"{count} are enough, but fewer are, too."
     praise = f"{truth} numbers that only add, for two that bend. With one less: "
     praise += f"{errors.get(truth - 1, math.inf):.4f}."
-    _verdict(answer, problem, praise)
+    verdict(answer, problem, praise)
 
 
 def check_hole(answer: Any, codes: np.ndarray, z_range: np.ndarray, far: float) -> None:
@@ -198,7 +114,7 @@ def check_hole(answer: Any, codes: np.ndarray, z_range: np.ndarray, far: float) 
     >>> check_hole((9, 9), codes, [[0, 0], [4, 4]], far=2)
     Not yet: the point lies outside z_range.
     """
-    point = _array(answer)
+    point = as_array(answer)
     problem, nearest = None, math.nan
     if point is None or point.size != 2:
         problem = "a point is two numbers, such as (5.0, 20.0)."
@@ -209,4 +125,4 @@ def check_hole(answer: Any, codes: np.ndarray, z_range: np.ndarray, far: float) 
             problem = "the point lies outside z_range."
         elif nearest < far:
             problem = f"a code is only {nearest:.2g} away; look for one that is {far:.2g} away."
-    _verdict(answer, problem, f"the nearest code is {nearest:.2g} away.")
+    verdict(answer, problem, f"the nearest code is {nearest:.2g} away.")

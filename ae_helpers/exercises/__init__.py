@@ -1,0 +1,38 @@
+"""Checks for the exercises: each looks at an answer and prints one line about it.
+
+The line begins with "Not filled in yet" (the answer is still ``...``), "Right" or "Not yet"
+(with a hint). No answer raises an error, whatever its type. The right answer is computed from the
+data, so that the checks hold for the full MNIST, the sample, and your own data.
+"""
+
+from ae_helpers.exercises.notebook_01 import check_empty_pixels, check_most_ink, check_most_varied
+from ae_helpers.exercises.notebook_02 import (
+    check_first_half,
+    check_negative_bias,
+    check_parameter_count,
+)
+from ae_helpers.exercises.notebook_03 import check_grey_loss, check_mean_digit_mse, check_steps
+from ae_helpers.exercises.notebook_04 import (
+    check_nearest_label,
+    check_second_pair,
+    check_widest_class,
+)
+from ae_helpers.exercises.notebook_05 import check_middle, check_point_of, check_worst_image
+
+__all__ = [
+    "check_empty_pixels",
+    "check_first_half",
+    "check_grey_loss",
+    "check_mean_digit_mse",
+    "check_middle",
+    "check_most_ink",
+    "check_most_varied",
+    "check_nearest_label",
+    "check_negative_bias",
+    "check_parameter_count",
+    "check_point_of",
+    "check_second_pair",
+    "check_steps",
+    "check_widest_class",
+    "check_worst_image",
+]

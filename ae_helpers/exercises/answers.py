@@ -1,0 +1,79 @@
+"""Read an answer of any type, and judge it in one line; what the checks have in common.
+
+The line begins with "Not filled in yet" (the answer is still ``...``), "Right" or "Not yet"
+(with a hint).
+"""
+
+from typing import Any
+
+import numpy as np
+
+
+def verdict(answer: Any, problem: str | None, praise: str) -> None:
+    """Print the line; an answer without a problem is right."""
+    if answer is ...:
+        print("Not filled in yet: put your answer in place of the dots.")
+    elif problem:
+        print(f"Not yet: {problem}")
+    else:
+        print(f"Right: {praise}")
+
+
+def as_array(answer: Any) -> np.ndarray | None:
+    """Return an answer as an array, or None if it is not made of finite numbers."""
+    try:
+        array = np.asarray(answer)
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor without values
+        return None
+    return array if array.dtype.kind in "iuf" and np.isfinite(array).all() else None
+
+
+def as_number(answer: Any) -> float | None:
+    """Return an answer as one Python number, or None if it is not one."""
+    array = as_array(answer)
+    return array.item() if array is not None and array.size == 1 else None
+
+
+def as_whole(answer: Any) -> int | None:
+    """Return an answer as a whole number, or None: 3, 3.0 and NumPy's 3 are all 3."""
+    number = as_number(answer)
+    return int(number) if number is not None and number == int(number) else None
+
+
+def count_verdict(answer: Any, truth: int, hints: dict[int, str], hint: str, praise: str) -> None:
+    """Judge a count: ``hints`` knows some wrong numbers and how one comes to them."""
+    count = as_whole(answer)
+    problem = None
+    if count is None:
+        problem = "the answer is a count, a whole number."
+    elif count != truth:
+        problem = hints.get(count, hint)
+    verdict(answer, problem, praise)
+
+
+def class_verdict(
+    answer: Any, scores: dict[int, float], measure: str, praise: str, guess: Any = ...
+) -> None:
+    """Judge which class has the largest score; ``measure`` names the score."""
+    digit, best = as_whole(answer), max(scores.values(), default=0)
+    problem = None
+    if digit not in scores:
+        problem = f"the answer is one class, a whole number out of {', '.join(map(str, scores))}."
+    elif scores[digit] < best:
+        problem = f"the {measure} of the {digit}s is {as_text(scores[digit])}; another has more."
+    guessed = as_whole(guess)
+    if guessed in scores:
+        rank = 1 + sum(score > scores[guessed] for score in scores.values())
+        ending = "you saw it coming" if rank == 1 else f"it comes in place {rank}"
+        praise += f" Your guess was {guessed}: {ending}."
+    verdict(answer, problem, praise)
+
+
+def as_text(number: float) -> str:
+    """Write a number with three digits: 0.0625 as 0.0625, 949.73 as 950, 12345 as 12,300."""
+    return f"{float(f'{number:.3g}'):,g}"
+
+
+def classes_of(labels: np.ndarray) -> list[int]:
+    """List the classes there are, in order."""
+    return np.unique(labels).tolist()

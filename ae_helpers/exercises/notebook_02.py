@@ -1,0 +1,78 @@
+"""Checks for the exercises of notebook 02, the model."""
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from ae_helpers.exercises.answers import as_number, count_verdict, verdict
+
+if TYPE_CHECKING:
+    import keras
+
+
+def check_parameter_count(answer: Any) -> None:
+    """Check the number of parameters of the network 784 → 64 → 3 → 64 → 784.
+
+    Examples
+    --------
+    >>> check_parameter_count(51_154)
+    Not yet: that is the network of this notebook, 784 → 32 → 2 → 32 → 784.
+    """
+    layers = list(pairwise([784, 64, 3, 64, 784]))
+    weights, biases = sum(n_in * n_out for n_in, n_out in layers), sum(n for _, n in layers)
+    hints = {
+        weights: "the weights are right; now add the biases, one for each unit.",
+        weights + biases + 784: "the input has no biases: it is given, not computed.",
+        51_154: "that is the network of this notebook, 784 → 32 → 2 → 32 → 784.",
+    }
+    hint = "add up four layers, each with inputs × units weights and one bias a unit."
+    outer = 100 * (2 * 784 * 64 + 64 + 784) / (weights + biases)
+    praise = f"{outer:.1f} % of them sit in the outer two layers."
+    count_verdict(answer, weights + biases, hints, hint, praise)
+
+
+def check_first_half(answer: Any, autoencoder: "keras.Model") -> None:
+    """Check a model: it is made of the autoencoder's first hidden layer and no other.
+
+    Examples
+    --------
+    >>> check_first_half("encoder_hidden", None)
+    Not yet: this is no model; make one with keras.Model(where it begins, where it ends).
+    """
+    layers = getattr(answer, "layers", None)
+    problem = None
+    if not isinstance(layers, list):
+        problem = "this is no model; make one with keras.Model(where it begins, where it ends)."
+    else:
+        first = autoencoder.layers[1]
+        own = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
+        if not any(layer is first for layer in own):
+            problem = (
+                "its layers are not the autoencoder's; end it at autoencoder.layers[1].output."
+            )
+        elif len(own) > 1:
+            problem = f"it goes on to the layer {own[-1].name!r}; end it one layer after the image."
+    praise = "you can cut a network after any layer; the encoder is cut one layer later."
+    verdict(answer, problem, praise)
+
+
+def check_negative_bias(answer: Any) -> None:
+    """Check the mean pixel of the untrained network with all of the last biases at −100.
+
+    Examples
+    --------
+    >>> check_negative_bias(0)  # doctest: +ELLIPSIS
+    Right: ...
+    """
+    mean_pixel, number = 1 / (1 + math.exp(100)), as_number(answer)
+    problem = None
+    if number is None:
+        problem = "the answer is the mean of a pixel, one number."
+    elif not 0 <= number <= 1:
+        problem = "after the last layer's sigmoid a pixel lies between 0 and 1."
+    elif abs(number - mean_pixel) >= 0.05:
+        problem = "each sum is now near −100; follow the sigmoid far to the left."
+    praise = (
+        f"the sigmoid of −100 is {mean_pixel:.0e}, black. That is how the network paints paper."
+    )
+    verdict(answer, problem, praise)

@@ -1,0 +1,126 @@
+"""Checks for the exercises of notebook 04, the plane of codes."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ae_helpers.exercises.answers import (
+    as_array,
+    as_number,
+    as_text,
+    class_verdict,
+    classes_of,
+    verdict,
+)
+
+
+def check_second_pair(answer: Any, table: np.ndarray) -> None:
+    """Check which two classes, other than 4 and 9, mix most.
+
+    Parameters
+    ----------
+    answer
+        Two different classes, in any order.
+    table
+        ``(10, 10)``: in row a, column b, how many of 100 neighbours of an a are b's.
+
+    Examples
+    --------
+    >>> table = np.zeros((10, 10))
+    >>> table[3, 5] = 20
+    >>> check_second_pair((5, 3), table)  # doctest: +ELLIPSIS
+    Right: ...
+    """
+    scores = {(a, b): table[a, b] + table[b, a] for a, b in combinations(range(len(table)), 2)}
+    four_nine = scores.pop((4, 9))
+    a, b = best = max(scores, key=scores.get)
+    answered = as_array(answer)
+    pair = None if answered is None or answered.size != 2 else tuple(sorted(answered.ravel()))
+    problem = None
+    if pair == (4, 9):
+        problem = "4 and 9 come first, and the question is what comes after them."
+    elif pair not in scores:
+        problem = "the answer is a pair of two different classes, such as (0, 6)."
+    elif scores[pair] < scores[best]:
+        problem = f"their shares add up to {scores[pair]:.0f}, and those of another pair to more."
+    praise = (
+        f"the shares of {a} and {b} add up to {scores[best]:.0f}, those of 4 and 9 to "
+        f"{four_nine:.0f}."
+    )
+    verdict(answer, problem, praise)
+
+
+def check_nearest_label(
+    answer: Any, labels: np.ndarray, y_train: np.ndarray, guess: Any = ...
+) -> None:
+    """Check for what share of the images the nearest neighbour's label is right.
+
+    Parameters
+    ----------
+    answer, guess
+        Shares from 0 to 1.
+    labels
+        ``(n, k)``: the labels of each image's k nearest neighbours, the nearest first.
+    y_train
+        ``(n,)``: the images' own labels.
+
+    Examples
+    --------
+    >>> labels = np.array([[4, 9], [9, 9], [1, 1], [4, 4]])
+    >>> check_nearest_label(0.75, labels, np.array([4, 9, 1, 9]), guess=0.5)  # doctest: +ELLIPSIS
+    Right: ... Your guess was 0.50, which is 0.25 too low.
+    """
+    truth, number = float(np.mean(labels[:, 0] == y_train)), as_number(answer)
+    problem = None
+    if number is None:
+        problem = "the answer is a share, one number from 0 to 1."
+    elif not 0 <= number <= 1:
+        problem = "a share lies between 0 and 1; take the mean where you took a sum or percent."
+    elif abs(number - (1 - truth)) < 0.005 <= abs(number - truth):
+        problem = "that is the share for which the label is wrong."
+    elif abs(number - truth) >= 0.005:
+        problem = "compare labels[:, 0] with y_train, image by image, and take the mean."
+    chance = np.bincount(y_train).max() / len(y_train)
+    praise = f"always naming the most frequent class would be right for {chance:.2f}."
+    guessed = as_number(guess)
+    if guessed is not None:
+        guessed = guessed / 100 if guessed > 1 else guessed  # 60 is meant as 60 %
+        praise += f" Your guess was {guessed:.2f}, {_off(guessed - truth)}."
+    verdict(answer, problem, praise)
+
+
+def _off(difference: float) -> str:
+    if abs(difference) < 0.05:
+        return "which is close"
+    return f"which is {abs(difference):.2f} too {'high' if difference > 0 else 'low'}"
+
+
+def check_widest_class(answer: Any, codes: np.ndarray, labels: np.ndarray) -> None:
+    """Check which class covers the largest area with its middle half.
+
+    Parameters
+    ----------
+    answer
+        A class.
+    codes
+        ``(n, 2)``. The area is the product of the ranges from the 25th to the 75th percentile.
+    labels
+        ``(n,)``.
+
+    Examples
+    --------
+    >>> codes = np.array([[0, 0], [1, 1], [0, 0], [9, 9]])
+    >>> check_widest_class(0, codes, np.array([0, 0, 1, 1]))
+    Not yet: the area of the 0s is 0.25; another has more.
+    """
+    scores = {}
+    for digit in classes_of(labels):
+        low, high = np.percentile(codes[labels == digit], [25, 75], axis=0)
+        scores[digit] = float(np.prod(high - low))
+    most, median = max(scores, key=scores.get), np.median(list(scores.values()))
+    praise = (
+        f"the middle half of the {most}s covers {as_text(scores[most])}; the median of all classes "
+        f"is {as_text(median)}."
+    )
+    class_verdict(answer, scores, "area", praise)
