@@ -211,6 +211,10 @@ def checked_images(name: str, images: Any, autoencoder: "keras.Model") -> np.nda
             f"{name} has the shape {images.shape}, and the autoencoder takes (n, {width}) with "
             "at least one image; prepare() makes such rows of images."
         )
+    if not np.isfinite(images).all():
+        raise ValueError(
+            f"{name} holds NaN or infinity, from which nothing can be learned: give finite numbers."
+        )
     return images.astype("float32", copy=False)
 
 
@@ -226,8 +230,8 @@ def check_finite(logs: dict[str, float], epoch: int) -> None:
     for name, value in logs.items():
         if not math.isfinite(value):
             raise ValueError(
-                f"The {name} became {value} in epoch {epoch + 1}: the learning rate is too high, "
-                "or the images hold values that are no numbers; the weights are those before it."
+                f"The {name} became {value} in epoch {epoch + 1}, most often because the learning "
+                "rate is too high: lower it; the weights are those before that epoch."
             )
 
 
