@@ -293,9 +293,7 @@ def test_an_interrupt_leaves_the_epochs_done():
 
 def test_a_loss_that_is_not_finite_stops_with_the_weights_before():
     model = compiled(keras.optimizers.SGD(1e30), "mse", last="linear")
-    with pytest.raises(
-        ValueError, match=r"loss became (nan|inf) in epoch 1, most often because the learning rate"
-    ):
+    with pytest.raises(ValueError, match=r"loss became (nan|inf) in epoch 1, most often because"):
         run(model)
     assert largest_difference(model, small_model("linear")) == 0
 
