@@ -28,7 +28,7 @@ course: $(READY)  ## run all notebooks in order into build/course/
 test: $(READY)  ## run every test: lint, units, notebooks, papermill, browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --nbval --nbval-current-env tests notebooks ae_helpers
+	$(BIN)/python -m pytest --nbval --nbval-current-env --durations=15 tests notebooks ae_helpers
 
 bench: $(READY)  ## run the benchmarks
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
