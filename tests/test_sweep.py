@@ -141,8 +141,14 @@ def test_a_dry_run_prints_the_runs_and_makes_none(tmp_path, capsys):
     notebook = write_training(tmp_path / "n.ipynb")
     arguments = ["--vary=scale=0.5,2", "--vary=seed=0:2", f"--out={tmp_path / 'out'}"]
     assert main([str(notebook), *arguments, "--dry-run"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and lines[1] == "run-0001  scale=0.5  seed=1"
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["run", "scale", "seed"],
+        ["run-0000", "0.5", "0"],
+        ["run-0001", "0.5", "1"],
+        ["run-0002", "2", "0"],
+        ["run-0003", "2", "1"],
+        "4 runs, of which a dry run starts none".split(),
+    ]
     assert not (tmp_path / "out").exists()
 
 
