@@ -4,12 +4,14 @@ import contextlib
 import importlib.metadata
 import logging
 import queue
+import signal
 import sys
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,20 +75,34 @@ def _start_cluster(
     import distributed
     from dask.system import CPU_COUNT
 
-    with (
-        _main_hidden(),
-        distributed.LocalCluster(
-            n_workers=min(workers or CPU_COUNT, n_tasks),
-            threads_per_worker=1,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",  # None would be port 8787, on all interfaces
-            scheduler_kwargs={"dashboard": False},
-            local_directory=scratch,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with _main_hidden(), contextlib.ExitStack() as stack:
+        with _ctrl_c_held_back():
+            cluster = distributed.LocalCluster(
+                n_workers=min(workers or CPU_COUNT, n_tasks),
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address="127.0.0.1:0",  # None would be port 8787, on all interfaces
+                scheduler_kwargs={"dashboard": False},
+                local_directory=scratch,
+                silence_logs=logging.CRITICAL,
+            )
+            client = distributed.Client(stack.enter_context(cluster))
+            stack.enter_context(client)
         yield client
+
+
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Hold back Ctrl-C from this thread until the end, and for good from what it starts.
+
+    A terminal sends Ctrl-C to all processes; the workers would answer with a traceback each.
+    """
+    resource_tracker.ensure_running()  # when it starts, multiprocessing lets Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

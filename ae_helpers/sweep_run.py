@@ -8,6 +8,7 @@ import io
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -207,6 +208,7 @@ def _die_with_the_worker() -> None:
 
 def main() -> None:
     """Execute the notebook of the folder named on the command line; leave its error there."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a worker does not get
     threading.Thread(target=_die_with_the_worker, daemon=True).start()
     folder = Path(sys.argv[1])
     error = _run_notebook(folder)

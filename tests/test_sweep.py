@@ -141,14 +141,14 @@ def test_a_dry_run_prints_the_runs_and_makes_none(tmp_path, capsys):
     notebook = write_training(tmp_path / "n.ipynb")
     arguments = ["--vary=scale=0.5,2", "--vary=seed=0:2", f"--out={tmp_path / 'out'}"]
     assert main([str(notebook), *arguments, "--dry-run"]) == 0
-    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
-        ["run", "scale", "seed"],
-        ["run-0000", "0.5", "0"],
-        ["run-0001", "0.5", "1"],
-        ["run-0002", "2", "0"],
-        ["run-0003", "2", "1"],
-        "4 runs, of which a dry run starts none".split(),
-    ]
+    assert capsys.readouterr().out == (
+        "run       scale  seed\n"
+        "run-0000  0.5    0\n"
+        "run-0001  0.5    1\n"
+        "run-0002  2      0\n"
+        "run-0003  2      1\n"
+        "4 runs; a dry run starts none\n"
+    )
     assert not (tmp_path / "out").exists()
 
 
