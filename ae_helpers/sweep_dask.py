@@ -48,10 +48,8 @@ def connect(
         If there is no scheduler at the address, no worker comes to it, or the workers do not
         have this package.
     """
-    # Dask tells of each worker that comes and goes; the sweep tells what matters of it.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     import dask
-    import distributed  # noqa: F401  (its defaults must be there before they are changed)
+    from distributed.utils import silence_logging_cmgr
 
     settings = {
         # How many of the last messages are kept for Dask's developers; each may hold a notebook.
@@ -59,7 +57,8 @@ def connect(
         # Workers that die are replaced; a run that has brought down four is to blame itself.
         "distributed.scheduler.allowed-failures": 3,
     }
-    with dask.config.set(settings):
+    # Dask tells of each worker that comes and goes; the sweep tells what matters of it.
+    with dask.config.set(settings), silence_logging_cmgr(logging.CRITICAL):
         if scheduler is None:
             with _start_cluster(workers, n_tasks, scratch) as client:
                 yield client
