@@ -69,9 +69,7 @@ def run_on_worker(task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes
         "error": error,
         "metrics": metrics,
         "seconds": round(seconds, 2),
-        "data_fingerprint": _fingerprint(
-            task["data_source"], os.environ.get("AE_MNIST"), task["sweep_started"]
-        ),
+        "data_fingerprint": _fingerprint(task["data_source"], task["sweep_started"]),
         "versions": {"python": platform.python_version()}
         | {package: importlib.metadata.version(package) for package in PACKAGES},
     }
@@ -176,11 +174,10 @@ def _saved_metrics(runs: Path) -> dict[str, Any]:
 
 
 @functools.lru_cache
-def _fingerprint(source: str | None, named_file: str | None, sweep: float) -> str | None:
-    """Name the data that `source` stands for on this machine.
+def _fingerprint(source: str | None, sweep_started: float) -> str | None:
+    """Name the data that `source` stands for on this machine, once a sweep.
 
-    A worker outlives a sweep, and by the next one a file may have other content: so the file
-    that `AE_MNIST` names and the sweep are there to tell what is cached apart.
+    A worker outlives a sweep, and for the next one a file may have other content.
     """
     from ae_helpers.data import data_name, load_mnist
 
