@@ -7,19 +7,22 @@ makes sixteen runs and one table of them, runs/sweep1/results.csv.
 """
 
 import argparse
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ae_helpers import sweep_dask, sweep_folder
 from ae_helpers.sweep_grid import Plan, find_defaults, make_plan, read_value, read_values
+from ae_helpers.sweep_progress import start_progress
 from ae_helpers.sweep_run import run_on_worker
 
 MANY = 10_000  # runs; more than these are seldom meant
-BETWEEN_WRITES = 1.0  # seconds between two versions of results.csv, whatever the number of runs
+BETWEEN_WRITES = 1.0  # seconds at least between two versions of results.csv,
+WRITING = 0.05  # and no more than this part of the time goes into writing them
 
 
 def sweep(
@@ -30,6 +33,7 @@ def sweep(
     fixed: Mapping[str, Any] | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    timeout: float | None = None,
     resume: bool = False,
     yes: bool = False,
 ) -> list[dict[str, Any]]:
@@ -42,7 +46,8 @@ def sweep(
 
     Notebook and results travel through the cluster: its machines need this package and the data,
     but no shared folder. Each run uses one thread, so that numbers do not depend on the machine's
-    cores.
+    cores. A cluster that loses its workers is waited for. Runs that are under way there when the
+    sweep is interrupted go on to their end, and nobody collects them.
 
     Parameters
     ----------
@@ -58,6 +63,8 @@ def sweep(
         Runs at a time on this machine; by default as many as it has cores.
     scheduler
         Address of a Dask cluster's scheduler (``tcp://host:8786``), in place of this machine.
+    timeout
+        Seconds after which a run is stopped, and recorded as failed; by default none is.
     resume
         Go on with a sweep that was interrupted: only runs that are missing or failed are made.
     yes
@@ -83,12 +90,14 @@ def sweep(
         raise ValueError(f"workers={workers} cannot work: it must be a whole number from 1 up.")
     if workers is not None and scheduler is not None:
         raise ValueError("workers and scheduler exclude each other: a cluster brings its workers.")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout={timeout} cannot work: it must be a number of seconds above 0.")
     out = Path(out).resolve()
     with sweep_folder.locked(out):
-        held = sweep_folder.read_sweep(out, plan.identity)  # now that nobody else writes there
+        sweep_folder.read_sweep(out, plan.identity)  # again, now that nobody else writes there
         outcomes = sweep_folder.read_outcomes(out, plan.names)
         done = {name for name, outcome in outcomes.items() if outcome["status"] == "done"}
-        if held and not resume:
+        if outcomes and not resume:
             raise ValueError(
                 f"{out} holds this sweep already, with {len(done)} of {len(plan.runs)} runs done: "
                 "resume it (--resume), or use another folder."
@@ -96,7 +105,8 @@ def sweep(
         sweep_folder.write_sweep(out, plan.identity, defaults)
         try:
             if len(done) < len(plan.runs):
-                _run(plan, defaults, outcomes, out, workers, scheduler)
+                options = {"scheduler": scheduler, "workers": workers, "timeout": timeout}
+                _run(plan, defaults, outcomes, out, **options)
         finally:
             rows = sweep_folder.table(outcomes, list(plan.identity["vary"]))
             sweep_folder.write_results(out, rows)
@@ -111,9 +121,11 @@ def _prepare(
     yes: bool,
 ) -> tuple[Plan, dict[str, Any]]:
     """Lay out the runs and find the notebook's defaults; refuse what cannot work."""
+    vary = {name: list(values) for name, values in vary.items()}
+    n_runs = math.prod(len(values) for values in vary.values())
+    if n_runs > MANY and not yes:
+        raise ValueError(f"These are {n_runs:,} runs: if they are meant, say so (--yes).")
     plan = make_plan(Path(notebook), vary, fixed)
-    if len(plan.runs) > MANY and not yes:
-        raise ValueError(f"These are {len(plan.runs):,} runs: if they are meant, say so (--yes).")
     held = sweep_folder.read_sweep(Path(out), plan.identity)
     return plan, held["defaults"] if held else find_defaults(plan)
 
@@ -123,8 +135,9 @@ def _run(
     defaults: dict[str, Any],
     outcomes: dict[str, dict[str, Any]],
     out: Path,
-    workers: int | None,
     scheduler: str | None,
+    workers: int | None,
+    timeout: float | None,
 ) -> None:
     """Make the runs that are not done; note each in ``outcomes`` and on disk as it ends."""
     given = {
@@ -132,68 +145,38 @@ def _run(
         for name, params in zip(plan.names, plan.runs, strict=True)
         if outcomes.get(name, {}).get("status") != "done"
     }
+    started = time.time()
     tasks = {
         name: {
             "notebook": plan.notebook,
             "params": params,
             "data_source": (defaults | params).get("data_source"),
+            "timeout": timeout,
+            "sweep_started": started,
         }
         for name, params in given.items()
     }
-    show = _progress(len(plan.runs), len(plan.runs) - len(tasks))
+    show = start_progress(len(plan.runs), len(plan.runs) - len(tasks))
     (out / sweep_folder.WORK).mkdir()
     scratch = Path(tempfile.mkdtemp(dir=out / sweep_folder.WORK))
-    written = time.monotonic()
+    next_write, to_write = time.monotonic() + BETWEEN_WRITES, False
     with sweep_dask.connect(scheduler, workers, len(tasks), scratch) as client:
         for result in sweep_dask.distribute(client, run_on_worker, tasks):
+            outcome = None
             if result is not None:
                 name, outcome, files = result
                 params = defaults | given[name]
-                about = {"run": name, "params": params, "seed": params.get("seed")}
-                outcomes[name] = about | outcome
-                sweep_folder.write_run(out, outcomes[name], files)
-                if time.monotonic() - written >= BETWEEN_WRITES:
-                    rows = sweep_folder.table(outcomes, list(plan.identity["vary"]))
-                    sweep_folder.write_results(out, rows)
-                    written = time.monotonic()
-            show(result)
-
-
-def _progress(total: int, done_before: int) -> Callable[[sweep_dask.Result | None], None]:
-    """Make what shows the progress: a bar on a terminal, elsewhere a line for each twentieth."""
-    start = time.monotonic()
-    ended = failed = 0
-    terminal = sys.stdout.isatty()
-
-    def show(result: sweep_dask.Result | None) -> None:
-        nonlocal ended, failed
-        if result is not None:
-            ended += 1
-            failed += result[1]["status"] != "done"
-        so_far = done_before + ended
-        text = f"{so_far - failed} of {total} runs done, {failed} failed"
-        if terminal:
-            seconds = (time.monotonic() - start) / max(ended, 1) * (total - so_far)
-            left = f", about {_duration(seconds)} left" if ended and so_far < total else ""
-            bar = "#" * (30 * so_far // total)
-            end = "\n" if so_far == total else ""
-            print(f"\r[{bar:.<30}] {text}{left}\x1b[K", end=end, flush=True)
-        elif result is not None and 20 * so_far // total > 20 * (so_far - 1) // total:
-            print(text, flush=True)
-
-    return show
-
-
-def _duration(seconds: float) -> str:
-    """Say a duration in its largest unit.
-
-    >>> _duration(40), _duration(400), _duration(40_000)
-    ('40 s', '7 min', '11 h')
-    """
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+                outcome = {"run": name, "params": params, "seed": params.get("seed")} | outcome
+                sweep_folder.write_run(out, outcome, files)
+                outcomes[name], to_write = outcome, True
+            show(outcome)
+            begin = time.monotonic()
+            if to_write and begin >= next_write:
+                rows = sweep_folder.table(outcomes, list(plan.identity["vary"]))
+                sweep_folder.write_results(out, rows)
+                seconds = time.monotonic() - begin
+                next_write = begin + max(BETWEEN_WRITES, seconds / WRITING)
+                to_write = False
 
 
 def _name_and_text(argument: str) -> tuple[str, str]:
@@ -209,6 +192,18 @@ def _pairs(option: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice:
         raise ValueError(f"{option} {twice[0]} is there twice: give all its values at once.")
     return dict(pairs)
+
+
+def _print_runs(plan: Plan) -> None:
+    rows = [["run", *plan.runs[0]]]
+    rows += [
+        [name, *map(repr, run.values())] for name, run in zip(plan.names, plan.runs, strict=True)
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip())
+    print(f"{len(plan.runs)} runs; a dry run starts none")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -232,6 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--out", required=True, help="the folder of the sweep")
     add("--workers", type=int, help="runs at a time; by default one for each core")
     add("--scheduler", metavar="tcp://...", help="a Dask cluster, in place of this machine")
+    add("--timeout", type=float, metavar="SECONDS", help="stop a run that takes longer")
     add("--resume", action="store_true", help="make only the runs that are missing or failed")
     add("--dry-run", action="store_true", help="print the table of runs and start none")
     add("--yes", action="store_true", help=f"allow more than {MANY:,} runs")
@@ -241,8 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
         fixed = _pairs("--set", [(name, read_value(text)) for name, text in options.set])
         if options.dry_run:
             plan, _ = _prepare(options.notebook, vary, fixed, options.out, options.yes)
-            for name, params in zip(plan.names, plan.runs, strict=True):
-                print(name, *(f"{key}={value!r}" for key, value in params.items()), sep="  ")
+            _print_runs(plan)
             return 0
         rows = sweep(
             options.notebook,
@@ -251,10 +246,11 @@ def main(arguments: list[str] | None = None) -> int:
             fixed=fixed,
             workers=options.workers,
             scheduler=options.scheduler,
+            timeout=options.timeout,
             resume=options.resume,
             yes=options.yes,
         )
-    except (ValueError, FileNotFoundError, ConnectionError) as error:
+    except (ValueError, OSError) as error:  # a cluster that is lost is an OSError too
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

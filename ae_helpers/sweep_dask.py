@@ -4,10 +4,14 @@ import contextlib
 import importlib.metadata
 import logging
 import queue
+import signal
+import sys
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT = 5  # seconds, until the scheduler must have answered
 WAIT_FOR_WORKERS = 60  # seconds, until the first worker of a cluster must have come
-TICK = 1.0  # seconds between two looks at the cluster when nothing ends
+TICK = 1.0  # seconds between two looks at the cluster
 
 Result = tuple[str, dict[str, Any], dict[str, bytes]]
 
@@ -44,28 +48,66 @@ def connect(
         If there is no scheduler at the address, no worker comes to it, or the workers do not
         have this package.
     """
-    # Dask tells of each worker that comes and goes; the sweep tells what matters of it.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     import dask
+    from distributed.utils import silence_logging_cmgr
+
+    settings = {
+        # How many of the last messages are kept for Dask's developers; each may hold a notebook.
+        "distributed.admin.low-level-log-length": 10,
+        # Workers that die are replaced; a run that has brought down four is to blame itself.
+        "distributed.scheduler.allowed-failures": 3,
+    }
+    # Dask tells of each worker that comes and goes; the sweep tells what matters of it.
+    with dask.config.set(settings), silence_logging_cmgr(logging.CRITICAL):
+        if scheduler is None:
+            with _start_cluster(workers, n_tasks, scratch) as client:
+                yield client
+        else:
+            with _find_cluster(scheduler) as client:
+                yield client
+
+
+@contextlib.contextmanager
+def _start_cluster(
+    workers: int | None, n_tasks: int, scratch: Path
+) -> Iterator["distributed.Client"]:
     import distributed
     from dask.system import CPU_COUNT
 
-    if scheduler is None:
-        with (
-            # Workers that die are replaced; a run that has brought down four is to blame itself.
-            dask.config.set({"distributed.scheduler.allowed-failures": 3}),
-            distributed.LocalCluster(
+    with _main_hidden(), contextlib.ExitStack() as stack:
+        with _ctrl_c_held_back():
+            cluster = distributed.LocalCluster(
                 n_workers=min(workers or CPU_COUNT, n_tasks),
                 threads_per_worker=1,
                 memory_limit=0,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # None would be port 8787, on all interfaces
+                scheduler_kwargs={"dashboard": False},
                 local_directory=scratch,
                 silence_logs=logging.CRITICAL,
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            yield client
-        return
+            )
+            client = distributed.Client(stack.enter_context(cluster))
+            stack.enter_context(client)
+        yield client
+
+
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Hold back Ctrl-C from this thread until the end, and for good from what it starts.
+
+    A terminal sends Ctrl-C to all processes; the workers would answer with a traceback each.
+    """
+    resource_tracker.ensure_running()  # when it starts, multiprocessing lets Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _find_cluster(scheduler: str) -> Iterator["distributed.Client"]:
+    import distributed
+
     try:
         client = distributed.Client(scheduler, timeout=CONNECT)
     except (OSError, ValueError) as error:
@@ -82,6 +124,22 @@ def connect(
             ) from error
         _check_package(client)
         yield client
+
+
+@contextlib.contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keep new processes from running the caller's script.
+
+    As multiprocessing starts them they would, and a script without ``if __name__ == "__main__"``
+    would start its sweep again in each worker.
+    """
+    main = vars(sys.modules["__main__"])
+    hidden = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(hidden)
 
 
 def _check_package(client: "distributed.Client") -> None:
@@ -130,10 +188,13 @@ def distribute(
     waiting = deque(tasks)
     under_way: dict[str, distributed.Future] = {}
     ended: queue.SimpleQueue = queue.SimpleQueue()
+    n_threads, next_look = 0, 0.0
     try:
         while waiting or under_way:
-            room = sum(client.nthreads().values()) - len(under_way)
-            for _ in range(min(room, len(waiting))):
+            if time.monotonic() >= next_look:
+                n_threads = sum(client.nthreads().values())
+                next_look = time.monotonic() + TICK
+            for _ in range(min(n_threads - len(under_way), len(waiting))):
                 name = waiting.popleft()
                 future = client.submit(work, tasks[name], key=f"{name}-{uuid.uuid4()}")
                 future.add_done_callback(partial(_note, ended, name))

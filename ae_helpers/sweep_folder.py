@@ -71,6 +71,8 @@ def read_sweep(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
             f"{out} holds another sweep (it differs in: {', '.join(differs) or 'order'}): "
             "use another folder."
         )
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is not a folder: a sweep needs a new or empty one.")
     if out.exists() and any(path.name not in (LOCK, WORK) for path in out.iterdir()):
         raise ValueError(f"{out} holds something that is not a sweep: use a new or empty folder.")
     return None

@@ -20,6 +20,7 @@ COURSE_PARAMS = (
     *("latent_activation", "loss", "optimizer", "n_train"),
 )
 
+LONGEST = 1_000_000  # values of a range; a longer one would fill the memory before it is refused
 OPENERS = ("'", '"', "[", "{")
 RANGE = re.compile(r"(-?\d+):(-?\d+)(?::(-?[1-9]\d*))?")
 
@@ -116,9 +117,12 @@ def read_values(text: str) -> list[Any]:
             raise ValueError(f"{text!r} has an empty value: for empty text write ''.")
         if span := RANGE.fullmatch(item.strip()):
             first, end, step = (int(number or 1) for number in span.groups())
-            if not range(first, end, step):
+            numbers = range(first, end, step)
+            if not numbers:
                 raise ValueError(f"The range {item} is empty: its end must lie beyond its start.")
-            values += range(first, end, step)
+            if len(numbers[: LONGEST + 1]) > LONGEST:
+                raise ValueError(f"The range {item} has more than {LONGEST:,} values.")
+            values += numbers
         else:
             values.append(read_value(item))
         item = ""

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,8 +33,9 @@ def run_on_worker(task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes
     Parameters
     ----------
     task
-        ``notebook`` (JSON text), ``params`` (those given to the run) and ``data_source`` (or
-        None, for a notebook without that parameter).
+        ``notebook`` (JSON text), ``params`` (those given to the run), ``data_source`` (or None,
+        for a notebook without that parameter), ``timeout`` (seconds, or None) and
+        ``sweep_started`` (what tells one sweep from the next).
 
     Returns
     -------
@@ -67,7 +69,7 @@ def run_on_worker(task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes
         "error": error,
         "metrics": metrics,
         "seconds": round(seconds, 2),
-        "data_fingerprint": _fingerprint(task["data_source"], os.environ.get("AE_MNIST")),
+        "data_fingerprint": _fingerprint(task["data_source"], task["sweep_started"]),
         "versions": {"python": platform.python_version()}
         | {package: importlib.metadata.version(package) for package in PACKAGES},
     }
@@ -96,15 +98,23 @@ def _run_process(folder: Path, task: dict[str, Any]) -> str | None:
     with (folder / "log.txt").open("wb") as log:
         # Its standard input is a pipe that closes when this process dies, however it dies.
         # The session of its own keeps the terminal's Ctrl-C from it: the sweep decides.
-        code = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "ae_helpers.sweep_run", str(folder)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
-        ).wait()
-    (folder / "task.json").unlink()
+        )
+        try:
+            code = process.wait(task["timeout"])
+        except subprocess.TimeoutExpired:
+            process.stdin.close()
+            process.wait()
+            return f"It was stopped, since it took longer than {task['timeout']:g} s."
+        finally:
+            process.stdin.close()
+            (folder / "task.json").unlink()
     log = (folder / "log.txt").read_text(errors="replace").strip()
     error_file = folder / "error.txt"
     if error_file.is_file():
@@ -164,8 +174,11 @@ def _saved_metrics(runs: Path) -> dict[str, Any]:
 
 
 @functools.lru_cache
-def _fingerprint(source: str | None, named_file: str | None) -> str | None:
-    """Name the data that `source` stands for on this machine; ``named_file`` is for the cache."""
+def _fingerprint(source: str | None, sweep_started: float) -> str | None:
+    """Name the data that `source` stands for on this machine, once a sweep.
+
+    A worker outlives a sweep, and for the next one a file may have other content.
+    """
     from ae_helpers.data import data_name, load_mnist
 
     if source is None:
@@ -192,6 +205,7 @@ def _die_with_the_worker() -> None:
 
 def main() -> None:
     """Execute the notebook of the folder named on the command line; leave its error there."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a worker does not get
     threading.Thread(target=_die_with_the_worker, daemon=True).start()
     folder = Path(sys.argv[1])
     error = _run_notebook(folder)

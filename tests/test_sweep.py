@@ -3,18 +3,22 @@
 import contextlib
 import csv
 import fcntl
+import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from chaos_sweep import kill_a_worker, kill_and_resume, leave_in_peace, live_processes
 from sweep_notebooks import SAVE, write_notebook, write_training
 
-from ae_helpers import sweep_dask
+from ae_helpers import sweep_dask, sweep_run
 from ae_helpers.sweep import main, sweep
 
 
@@ -25,6 +29,16 @@ def ended(tmp_path_factory):
     notebook = write_training(folder / "n.ipynb")
     code = main([str(notebook), "--vary=seed=0:3", "--set=fail_at=1", f"--out={folder / 'out'}"])
     return folder, code
+
+
+DONE = {"status": "done", "error": None, "metrics": {"val_loss": 9.0}, "seconds": 0.0}
+DONE |= {"data_fingerprint": None, "versions": {}}
+
+
+def do_by(distribute, monkeypatch):
+    """Put a generator in the place of workers."""
+    monkeypatch.setattr(sweep_dask, "distribute", distribute)
+    monkeypatch.setattr(sweep_dask, "connect", lambda *_: contextlib.nullcontext())
 
 
 def rows_of(out):
@@ -75,18 +89,41 @@ def test_resuming_makes_only_what_is_missing_or_failed(ended, monkeypatch):
 
     def distribute(client, work, tasks):
         asked.extend(tasks)
-        outcome = {"status": "done", "error": None, "metrics": {"val_loss": 9.0}}
         for name in tasks:
-            yield name, outcome | {"seconds": 0.0, "data_fingerprint": None, "versions": {}}, {}
+            yield name, DONE, {}
 
-    monkeypatch.setattr(sweep_dask, "distribute", distribute)
-    monkeypatch.setattr(sweep_dask, "connect", lambda *_: contextlib.nullcontext())
+    do_by(distribute, monkeypatch)
     arguments = {"vary": {"seed": range(3)}, "fixed": {"fail_at": 1}, "out": out}
     rows = sweep(folder / "n.ipynb", **arguments, resume=True)
     assert asked == ["run-0001", "run-0002"]
     assert [row["val_loss"] for row in rows] == [0.0, 9.0, 9.0]
     sweep(folder / "n.ipynb", **arguments, resume=True)
     assert len(asked) == 2  # a finished sweep asks for nothing
+
+
+def test_the_table_is_written_while_the_other_runs_go_on(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+
+    def distribute(client, work, tasks):
+        yield "run-0000", DONE, {}
+        yield "run-0001", DONE, {}
+        time.sleep(0.1)
+        yield None
+        assert [row["run"] for row in rows_of(out)] == ["run-0000", "run-0001"]
+        yield "run-0002", DONE, {}
+
+    do_by(distribute, monkeypatch)
+    monkeypatch.setattr("ae_helpers.sweep.BETWEEN_WRITES", 0.05)
+    assert len(sweep(write_training(tmp_path / "n.ipynb"), {"seed": range(3)}, out=out)) == 3
+
+
+def test_a_sweep_that_never_began_needs_no_resume(tmp_path, monkeypatch):
+    notebook = write_training(tmp_path / "n.ipynb")
+    monkeypatch.setattr(sweep_dask, "CONNECT", 1)  # second
+    with pytest.raises(ConnectionError):
+        sweep(notebook, {"seed": [1]}, out=tmp_path / "out", scheduler="tcp://localhost:1")
+    do_by(lambda client, work, tasks: iter([("run-0000", DONE, {})]), monkeypatch)
+    assert len(sweep(notebook, {"seed": [1]}, out=tmp_path / "out")) == 1
 
 
 def test_without_resume_a_sweep_is_not_touched(ended, capsys):
@@ -98,12 +135,14 @@ def test_without_resume_a_sweep_is_not_touched(ended, capsys):
     assert "holds another sweep (it differs in: set)" in capsys.readouterr().err
 
 
-def test_a_folder_with_something_else_is_not_touched(tmp_path, capsys):
+def test_a_place_with_something_else_is_not_touched(tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("years of work")
     notebook = write_training(tmp_path / "n.ipynb")
     assert main([str(notebook), "--vary=seed=0:3", f"--out={tmp_path / 'out'}"]) == 2
     assert "not a sweep" in capsys.readouterr().err
+    assert main([str(notebook), "--vary=seed=0:3", f"--out={tmp_path / 'out/thesis.txt'}"]) == 2
+    assert "not a folder" in capsys.readouterr().err
 
 
 def test_a_second_sweep_into_one_folder_is_refused(tmp_path, capsys):
@@ -121,9 +160,11 @@ def test_a_second_sweep_into_one_folder_is_refused(tmp_path, capsys):
     [
         (["--vary=sede=0:3"], "did you mean 'seed'"),
         (["--vary=seed=0:20000"], "20,000 runs"),
+        ([f"--vary={name}=0:1000" for name in ("seed", "scale", "fail_at")], "1,000,000,000 runs"),
         (["--set=seed=1"], "nothing to vary"),
         (["--vary=seed=0:3", "--vary=seed=5"], "there twice"),
         (["--vary=seed=0:3", "--workers=0"], "workers=0"),
+        (["--vary=seed=0:3", "--timeout=0"], "timeout=0.0 cannot work"),
         (["--vary=seed=0:3", "--scheduler=tcp://localhost:1"], "no Dask scheduler"),
     ],
 )
@@ -141,8 +182,14 @@ def test_a_dry_run_prints_the_runs_and_makes_none(tmp_path, capsys):
     notebook = write_training(tmp_path / "n.ipynb")
     arguments = ["--vary=scale=0.5,2", "--vary=seed=0:2", f"--out={tmp_path / 'out'}"]
     assert main([str(notebook), *arguments, "--dry-run"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and lines[1] == "run-0001  scale=0.5  seed=1"
+    assert capsys.readouterr().out == (
+        "run       scale  seed\n"
+        "run-0000  0.5    0\n"
+        "run-0001  0.5    1\n"
+        "run-0002  2      0\n"
+        "run-0003  2      1\n"
+        "4 runs; a dry run starts none\n"
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -203,7 +250,58 @@ def test_a_kernel_lost_in_the_middle_is_a_failed_run(tmp_path):
     assert row["status"] == "failed" and "kernel" in row["error"].lower()
 
 
-def test_ctrl_c_ends_everything_and_says_how_to_go_on(tmp_path):
+def test_a_run_that_takes_too_long_is_stopped_and_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEP_TEST", str(tmp_path))
+    notebook = write_notebook(tmp_path / "n.ipynb", "seed = 0", "import time; time.sleep(600)")
+    start = time.monotonic()
+    (row,) = sweep(notebook, {"seed": [0]}, out=tmp_path / "out", timeout=4)
+    assert time.monotonic() - start < 60
+    assert row["status"] == "failed"
+    assert row["error"] == "It was stopped, since it took longer than 4 s."
+    assert live_processes({"SWEEP_TEST": str(tmp_path)}, patience=5) == []
+
+
+def test_a_run_records_the_data_it_was_made_from(tmp_path, tiny_arrays, monkeypatch):
+    monkeypatch.setattr(sweep_run, "_run_process", lambda folder, task: None)
+    place = SimpleNamespace(local_directory=tmp_path)
+    monkeypatch.setattr("distributed.get_worker", lambda: place)
+    task = {"data_source": str(tmp_path / "data.npz"), "sweep_started": 1.0}
+
+    def fingerprint_of(arrays, **changes):
+        np.savez(tmp_path / "data.npz", **arrays)
+        outcome, _ = sweep_run.run_on_worker(task | changes)
+        return outcome["data_fingerprint"]
+
+    parts = [tiny_arrays[name].tobytes() for name in ("x_train", "y_train", "x_test", "y_test")]
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()
+    assert fingerprint_of(tiny_arrays).endswith(f" {digest[:12]}")
+    other = tiny_arrays | {"x_train": 255 - tiny_arrays["x_train"]}
+    assert digest[:12] not in fingerprint_of(other, sweep_started=2.0), "in the next sweep"
+    monkeypatch.setenv("AE_MNIST", str(tmp_path / "data.npz"))
+    assert fingerprint_of(tiny_arrays, data_source="auto").endswith(f" {digest[:12]}")
+    assert fingerprint_of(tiny_arrays, data_source=None) is None
+
+
+def test_a_script_needs_no_guard_and_a_second_sweep_is_no_trouble(tmp_path):
+    write_training(tmp_path / "n.ipynb")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from ae_helpers.sweep import sweep\n"
+        "for row in sweep('n.ipynb', {'seed': [4]}, out='out'):\n"
+        "    print(row['seed'], row['status'], __file__)\n"
+    )
+    command = [sys.executable, str(script)]
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # then somebody else has taken it
+            taken.bind(("127.0.0.1", 8787))  # where each Dask cluster wants to show itself
+            taken.listen()
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout == f"1 of 1 runs done, 0 failed\n4 done {script}\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("moment", ["spawn_main", "ipykernel"], ids=["workers start", "runs run"])
+def test_ctrl_c_ends_everything_and_says_how_to_go_on(tmp_path, moment):
     notebook = write_training(tmp_path / "n.ipynb", seconds=60)
     command = [sys.executable, "-m", "ae_helpers.sweep", str(notebook), "--vary=seed=0:2"]
     marker = {"SWEEP_TEST": str(tmp_path)}
@@ -215,9 +313,9 @@ def test_ctrl_c_ends_everything_and_says_how_to_go_on(tmp_path):
         start_new_session=True,
     )
     end = time.monotonic() + 60
-    while not any("ipykernel" in " ".join(p) for p in live_processes(marker)):
+    while not any(moment in " ".join(p) for p in live_processes(marker)):
         assert time.monotonic() < end
-        time.sleep(0.2)
+        time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130

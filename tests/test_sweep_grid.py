@@ -67,6 +67,7 @@ def test_values_are_separated_by_commas_outside_quotes_and_brackets(typed, value
         ("a,", "empty value"),
         ("5:5", "range 5:5 is empty"),
         ("8:0", "range 8:0 is empty"),
+        ("0:10000000000000000000000", "more than 1,000,000 values"),
         ("'a,b", "not complete"),
         ("[1,2", "not complete"),
     ],
