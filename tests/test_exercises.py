@@ -37,6 +37,8 @@ decoder = [(random.normal(size=(2, 784)), np.zeros(784), "sigmoid")]
 means = np.stack([codes[y == digit].mean(axis=0) for digit in (0, 1)])
 middle = apply_layers(decoder, means.mean(axis=0)[None]).reshape(28, 28)
 mixed = apply_layers(decoder, means).mean(axis=0).reshape(28, 28)
+slant = np.array([[1, 0.5], [0, 1]])
+survey_rows = [{"seed": s, "val_loss": loss} for s, loss in enumerate([0.21, 0.19, 0.2], start=5)]
 drawn = X_flat.copy()
 drawn[17] = 1 - drawn[17]
 
@@ -60,6 +62,9 @@ CASES = {
         (decoder, codes, y),
     ),
     "check_worst_image": (17, [0, 930, -1, 1.5], (X_flat, drawn)),
+    "check_at_least_one": (1 - 0.97**20, [0.97**20, 0.6, 45.6, 0.03**20, 1, -1], (0.03, 20)),
+    "check_lowest_seed": (6, [5, 7, 1, 0.19, -1], (survey_rows,)),
+    "check_undo": ([[1, -0.5], [0, 1]], [slant, slant.T, np.eye(2), -slant, 0], (slant,)),
 }
 NO_ANSWERS = ["0", None, [], {}, object(), [[1], [1, 2]], np.array("a"), 1j, float("nan"), 10**400]
 

@@ -47,7 +47,7 @@ def test_conda_uses_the_same_lock_and_the_same_python():
 
 
 def test_importing_what_needs_no_tensorflow_does_not_import_it():
-    modules = ["", ".data", ".model", ".runs", ".plots", ".explorer", ".layers", ".page"]
+    modules = ["", ".data", ".model", ".runs", ".plots", ".explorer", ".layers", ".page", ".survey"]
     code = f"""
 import importlib, sys
 for name in {modules}:

@@ -148,3 +148,14 @@ def test_03_refuses_at_once_what_cannot_work(parameter, value, allowed, run, pla
     sentence = f"{parameter}={value!r} cannot work: it must be {allowed}."
     assert_refused(done, notebook, sentence)
     assert not (place / "runs" / "refused").exists()
+
+
+@pytest.mark.parametrize("n_seeds", [1, 3])
+def test_06_runs_with_few_seeds(n_seeds, run):
+    done, notebook = run("06_why_results_differ", f"seeds_{n_seeds}", n_seeds=n_seeds, epochs=1)
+    assert_complete("06_why_results_differ", done, notebook)
+
+
+def test_06_refuses_no_seeds_at_once(run):
+    done, notebook = run("06_why_results_differ", "no_seeds", n_seeds=0)
+    assert_refused(done, notebook, "n_seeds=0 cannot work: it must be a whole number from 1 up.")

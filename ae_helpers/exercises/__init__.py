@@ -18,11 +18,14 @@ from ae_helpers.exercises.notebook_04 import (
     check_widest_class,
 )
 from ae_helpers.exercises.notebook_05 import check_middle, check_point_of, check_worst_image
+from ae_helpers.exercises.notebook_06 import check_at_least_one, check_lowest_seed, check_undo
 
 __all__ = [
+    "check_at_least_one",
     "check_empty_pixels",
     "check_first_half",
     "check_grey_loss",
+    "check_lowest_seed",
     "check_mean_digit_mse",
     "check_middle",
     "check_most_ink",
@@ -33,6 +36,7 @@ __all__ = [
     "check_point_of",
     "check_second_pair",
     "check_steps",
+    "check_undo",
     "check_widest_class",
     "check_worst_image",
 ]

@@ -4,20 +4,42 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ae_helpers.survey import COLUMNS, SURVEY, live_units, read_survey, survey
 
 from ae_helpers import survey as module
+from ae_helpers.survey import (
+    COLUMNS,
+    SEEDS,
+    SURVEY,
+    live_units,
+    make_network,
+    read_survey,
+    survey,
+)
 
 
 def test_the_shipped_survey_is_whole_and_small():
     rows = read_survey()
-    for code in ("relu", "linear"):
-        seeds = [row["seed"] for row in rows if row["code"] == code]
-        assert sorted(seeds) == list(range(256)), f"{code}: each of 256 seeds once"
+    for kind, n_seeds in SEEDS.items():
+        seeds = [row["seed"] for row in rows if row["network"] == kind]
+        assert sorted(seeds) == list(range(n_seeds)), f"{kind}: each of {n_seeds} seeds once"
     assert SURVEY.stat().st_size < 100_000
     for row in rows:
-        assert (row["live"] < 2) == (row["dead_since"] is not None), row
+        assert (row["live"] < 2) == (row["died_in"] is not None), row
         assert row["live_at_start"] == 2 and 0.18 < row["val_loss"] < 0.25, row
+
+
+def test_the_loss_gives_every_dead_unit_of_the_shipped_survey_away():
+    rows = [row for row in read_survey() if row["network"] == "relu"]
+    highest_live = max(row["val_loss"] for row in rows if row["live"] == 2)
+    assert highest_live + 0.01 < min(row["val_loss"] for row in rows if row["live"] < 2)
+
+
+def test_each_kind_of_network_is_what_its_name_says():
+    codes = {kind: make_network(kind).layers[-3].activation.__name__ for kind in SEEDS}
+    assert codes == {"relu": "relu", "linear": "linear", "he": "relu"}
+    # With two inputs He's standard deviation is 1, and Keras' usual one a quarter of that.
+    spread = {kind: make_network(kind).layers[-2].kernel.numpy().std() for kind in SEEDS}
+    assert spread["relu"] < 0.4 and spread["linear"] < 0.4 and 0.7 < spread["he"] < 1.3
 
 
 def test_a_unit_lives_if_it_gives_more_than_one_value():
@@ -39,7 +61,7 @@ def test_a_survey_goes_on_where_it_stopped(tiny):
     assert tiny.read_text().startswith(first), "what is there is not trained again"
     rows = read_survey(tiny)
     assert tuple(rows[0]) == COLUMNS
-    assert [(row["code"], row["seed"], row["live"]) for row in rows] == [
+    assert [(row["network"], row["seed"], row["live"]) for row in rows] == [
         ("linear", 0, 2),
         ("linear", 1, 2),
         ("linear", 2, 2),
@@ -55,4 +77,4 @@ def test_a_unit_that_dies_is_dated(tiny, monkeypatch):
 
     monkeypatch.setattr("ae_helpers.train_many", lambda *args, **kwargs: many, raising=False)
     survey("relu", 2, tiny, epochs=2)
-    assert [(row["live"], row["dead_since"]) for row in read_survey(tiny)] == [(1, 1), (2, None)]
+    assert [(row["live"], row["died_in"]) for row in read_survey(tiny)] == [(1, 1), (2, None)]
