@@ -19,6 +19,12 @@ from ae_helpers.exercises.notebook_04 import (
 )
 from ae_helpers.exercises.notebook_05 import check_middle, check_point_of, check_worst_image
 from ae_helpers.exercises.notebook_06 import check_at_least_one, check_lowest_seed, check_undo
+from ae_helpers.exercises.notebook_08 import (
+    check_own_sweep,
+    check_run_count,
+    check_values,
+    check_wins,
+)
 
 __all__ = [
     "check_at_least_one",
@@ -32,11 +38,15 @@ __all__ = [
     "check_most_varied",
     "check_nearest_label",
     "check_negative_bias",
+    "check_own_sweep",
     "check_parameter_count",
     "check_point_of",
+    "check_run_count",
     "check_second_pair",
     "check_steps",
     "check_undo",
+    "check_values",
     "check_widest_class",
+    "check_wins",
     "check_worst_image",
 ]
