@@ -54,6 +54,10 @@ def connect(
     settings = {
         # How many of the last messages are kept for Dask's developers; each may hold a notebook.
         "distributed.admin.low-level-log-length": 10,
+        # Dask looks at itself up to a hundred times a second, which costs a tenth of a core.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
         # Workers that die are replaced; a run that has brought down four is to blame itself.
         "distributed.scheduler.allowed-failures": 3,
     }
