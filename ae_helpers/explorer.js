@@ -716,6 +716,7 @@ const STYLE = `
     --accent: var(--jp-brand-color1, #0b66c3);
     display: block;
     container-type: inline-size;
+    flex-grow: 1; /* its contents give it no width, so beside another widget it would have none */
     color: var(--ink);
     font: 13px/1.45 var(--jp-ui-font-family, system-ui, sans-serif);
   }

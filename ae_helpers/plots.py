@@ -104,7 +104,11 @@ def show_digits(
 
 
 def scatter_codes(
-    codes: np.ndarray, labels: np.ndarray, axis: Axes | None = None, size: float = 4
+    codes: np.ndarray,
+    labels: np.ndarray,
+    axis: Axes | None = None,
+    size: float = 4,
+    name_size: float = 15,
 ) -> Axes:
     """Draw codes as points in the plane, coloured by class, each class named among its points.
 
@@ -121,6 +125,8 @@ def scatter_codes(
         Where to draw; a new figure by default.
     size
         Area of a point, in points squared, as matplotlib's ``s``.
+    name_size
+        Size of the digits that name the classes, in points.
 
     Returns
     -------
@@ -158,7 +164,7 @@ def scatter_codes(
             ha="center",
             va="center",
             weight="bold",
-            size=15,
+            size=name_size,
             path_effects=[outline],
         )
         axis.scatter([], [], s=30, c=CLASS_COLOURS[digit], label=str(digit))

@@ -72,6 +72,12 @@ def figures_of(notebook):
     return [np.asarray(Image.open(io.BytesIO(b64decode(png))).convert("L")) for png in encoded]
 
 
+def printed_by(notebook):
+    return "".join(
+        output.get("text", "") for c in notebook.cells for output in c.get("outputs", [])
+    )
+
+
 def assert_complete(name, done, notebook):
     assert done.returncode == 0, done.stderr
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
@@ -111,10 +117,7 @@ def test_03_runs_from_the_repository_with_other_parameters(trained, place, monke
 def test_04_and_05_take_that_run_by_its_name(name, trained, run):
     done, notebook = run(name, name, run_name="other")
     assert_complete(name, done, notebook)
-    printed = "".join(
-        output.get("text", "") for c in notebook.cells for output in c.get("outputs", [])
-    )
-    assert "The run 'other', trained with seed 3." in printed
+    assert "The run 'other', trained with seed 3." in printed_by(notebook)
 
 
 def test_03_runs_from_another_folder_with_a_code_of_three(trained_with_three, place, monkeypatch):
@@ -159,3 +162,14 @@ def test_06_runs_with_few_seeds(n_seeds, run):
 def test_06_refuses_no_seeds_at_once(run):
     done, notebook = run("06_why_results_differ", "no_seeds", n_seeds=0)
     assert_refused(done, notebook, "n_seeds=0 cannot work: it must be a whole number from 1 up.")
+
+
+def test_07_runs_on_the_sample_and_says_that_its_numbers_are_not_comparable(run):
+    done, notebook = run("07_comparing_models", "compared")
+    assert_complete("07_comparing_models", done, notebook)
+    assert "numbers below are not comparable with those in the text" in printed_by(notebook)
+
+
+def test_07_takes_retrain_as_true_or_false_only(run):
+    refused = run("07_comparing_models", "retrain", retrain="maybe")
+    assert_refused(*refused, "retrain='maybe' cannot work: it must be True or False.")
