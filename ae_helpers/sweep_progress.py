@@ -60,7 +60,10 @@ def _choose_writer(total: int) -> Callable[[int, str], None]:
             print(text, flush=True)
 
     def write_in_notebook(so_far: int, text: str) -> None:
-        handle.update({"text/plain": bar(so_far, text)}, raw=True)
+        going_on = so_far < total
+        handle.update({"text/plain": bar(so_far, text) if going_on else ""}, raw=True)
+        if not going_on:
+            print(text)
 
     twentieth = 0
     if sys.stdout.isatty():
@@ -68,7 +71,7 @@ def _choose_writer(total: int) -> Callable[[int, str], None]:
     if _in_notebook():
         from IPython.display import display
 
-        handle = display({"text/plain": bar(0, "")}, raw=True, display_id=True)
+        handle = display({"text/plain": ""}, raw=True, display_id=True)
         return write_in_notebook
     return write_line
 

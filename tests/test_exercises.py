@@ -67,6 +67,8 @@ CASES = {
     "check_worst_image": (17, [0, 930, -1, 1.5], (X_flat, drawn)),
     "check_at_least_one": (1 - 0.97**20, [0.97**20, 0.6, 45.6, 0.03**20, 1, -1], (0.03, 20)),
     "check_lowest_seed": (6, [5, 7, 1, 0.19, -1], (survey_rows,)),
+    "check_run_count": (33, [14, 30, 36, 63, 0, 33.5], ("0:20:2,100", "8,16,32")),
+    "check_wins": (7 / 9, [7, 77.8, 2 / 9, 2 / 3, -1], ([1, 2, 5], [3, 4, 6])),
     "check_undo": ([[1, -0.5], [0, 1]], [slant, slant.T, np.eye(2), -slant, 0], (slant,)),
     "check_best_model": (
         "deep",
@@ -192,6 +194,44 @@ def test_first_half(capsys, autoencoder):
         assert "no model" in said(no_model)
 
 
+def test_values(capsys):
+    def said(answer, text="007,7,7.0,true,'a,b'"):
+        exercises.check_values(answer, text)
+        return capsys.readouterr().out
+
+    right = ["007", 7, 7.0, True, "a,b"]
+    assert said(...).startswith("Not filled in yet: ")
+    assert said(right).startswith("Right: ") and said(tuple(right)).startswith("Right: ")
+    assert "value 1 is not the int 7." in said([7, *right[1:]])
+    assert "value 3 is not the int 7." in said([*right[:2], 7, *right[3:]])
+    assert "value 4 is not the int 1." in said([*right[:3], 1, "a,b"])
+    assert "value 4 is not the text 'true'." in said([*right[:3], "true", "a,b"])
+    assert "your list has 6 values" in said([*right[:4], "a", "b"])
+    for nonsense in (*NO_ANSWERS, "007,7", {7}, [object()], [np.zeros(2)] * 5):
+        assert said(nonsense).startswith("Not yet: ")
+
+
+def test_own_sweep(capsys):
+    def said(answer, **guess):
+        exercises.check_own_sweep(answer, "hidden_dim", [4, 64], **guess)
+        return capsys.readouterr().out
+
+    narrow = {"hidden_dim": 4, "status": "done", "val_loss": 0.25, "run": "run-0000"}
+    wide = narrow | {"hidden_dim": 64, "val_loss": 0.2}
+    assert said(...).startswith("Not filled in yet: ")
+    assert said([narrow, wide]).startswith("Right: val_loss is 0.250 with 4, 0.200 with 64.")
+    assert "You saw it coming." in said([wide, narrow], guess=64)
+    assert "You had guessed 4." in said([narrow, wide], guess=4)
+    for odd in (..., "a guess", None, np.zeros(3)):
+        assert "guess" not in said([narrow, wide], guess=odd)
+    failed = wide | {"status": "failed", "val_loss": None}
+    assert "a run failed" in said([narrow, failed])
+    for other in ([narrow], [narrow, narrow], [narrow, wide, wide], [narrow, narrow | {"x": 1}]):
+        assert "the values 4, 64, once each" in said(other)
+    for nonsense in (*NO_ANSWERS, [narrow, 3], narrow, [{"hidden_dim": 4}], [{}]):
+        assert "what sweep() returns" in said(nonsense)
+
+
 def exercises_of(path):
     """Yield question and check call of each exercise: a check and the text above it."""
     cells = nbformat.read(path, as_version=4).cells
@@ -228,4 +268,4 @@ def test_each_check_is_used():
 def test_each_committed_solution_is_right(path):
     for _, call, cell in exercises_of(path):
         printed = "".join(output.get("text", "") for output in cell.outputs)
-        assert printed.startswith("Right: "), f"{call} prints {printed!r}"
+        assert printed.splitlines()[-1].startswith("Right: "), f"{call} prints {printed!r}"

@@ -42,7 +42,7 @@ def test_the_time_left_counts_down_between_two_runs(wait, capsys, monkeypatch):
     assert left == ["3 min", "3 min", "110 s", "0 s"]
 
 
-def test_in_a_notebook_one_output_is_renewed(wait, monkeypatch):
+def test_in_a_notebook_the_bar_leaves_one_line(wait, capsys, monkeypatch):
     shown = []
 
     class Handle:
@@ -54,10 +54,8 @@ def test_in_a_notebook_one_output_is_renewed(wait, monkeypatch):
     show = sweep_progress.start_progress(2, done_before=1)
     show(None)
     show(DONE)
-    assert shown == [
-        f"[{'#' * 15}{'.' * 15}] 1 of 2 runs done, 0 failed",
-        f"[{'#' * 30}] 2 of 2 runs done, 0 failed",
-    ]
+    assert shown == [f"[{'#' * 15}{'.' * 15}] 1 of 2 runs done, 0 failed", ""]
+    assert capsys.readouterr().out == "2 of 2 runs done, 0 failed\n"
 
 
 def test_in_a_file_there_are_few_lines(wait, capsys):

@@ -25,6 +25,12 @@ from ae_helpers.exercises.notebook_07 import (
     check_hole,
     check_nats,
 )
+from ae_helpers.exercises.notebook_08 import (
+    check_own_sweep,
+    check_run_count,
+    check_values,
+    check_wins,
+)
 
 __all__ = [
     "check_at_least_one",
@@ -42,11 +48,15 @@ __all__ = [
     "check_nats",
     "check_nearest_label",
     "check_negative_bias",
+    "check_own_sweep",
     "check_parameter_count",
     "check_point_of",
+    "check_run_count",
     "check_second_pair",
     "check_steps",
     "check_undo",
+    "check_values",
     "check_widest_class",
+    "check_wins",
     "check_worst_image",
 ]
