@@ -29,9 +29,10 @@ STYLE = {
 plt.rcParams.update(STYLE)
 
 PALETTE = 128  # colours in a figure's PNG; with all of them a scatter is several times the size
+GREYS = 32  # enough for rows of digits
 
 
-def show(figure: Figure, alt: str) -> None:
+def show(figure: Figure, alt: str, palette: int = PALETTE) -> None:
     """Show a figure in the notebook, once, with a text for those who cannot see it.
 
     Parameters
@@ -40,12 +41,14 @@ def show(figure: Figure, alt: str) -> None:
         The figure; it is closed afterwards.
     alt
         What the figure shows, in one sentence.
+    palette
+        Colours in the PNG, up to 256; with fewer of them the notebook is smaller.
     """
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", bbox_inches="tight")
     plt.close(figure)
     picture = Image.open(drawn).convert("RGB")
-    picture.quantize(PALETTE, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    picture.quantize(palette, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     bundle = {"image/png": small.getvalue(), "text/plain": alt}
     display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
 
@@ -100,7 +103,7 @@ def show_digits(
         row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
     for axis, label in zip(axes[0], labels if labels is not None else (), strict=False):
         axis.set_title(label)
-    show(figure, alt)
+    show(figure, alt, GREYS)
 
 
 def scatter_codes(
