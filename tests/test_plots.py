@@ -62,7 +62,7 @@ def test_all_digits_share_one_scale(shown):
 
 def test_columns_have_their_labels_and_rows_may_be_shorter(shown, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     images = np.zeros((3, 784))
     plots.show_digits({"above": images, "below": images[:2]}, ALT, labels=[7, 2, 1])
     (figure,) = figures
@@ -114,7 +114,7 @@ def test_a_scatter_of_a_dead_code_is_still_drawn(codes, shown):
 
 def test_the_grid_puts_the_highest_z2_on_top_and_the_highest_z1_right(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     z1, z2 = np.array([0.0, 1.0, 2.0]), np.array([10.0, 20.0])
     points = np.stack(np.meshgrid(z1, z2), axis=-1).reshape(-1, 2)
     brightness = (points[:, 0] + points[:, 1]) / 22
@@ -130,7 +130,7 @@ def test_the_grid_puts_the_highest_z2_on_top_and_the_highest_z1_right(monkeypatc
 
 def test_a_loss_figure_has_a_curve_a_name_and_a_mark_for_each_given(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     plots.show_loss({"loss": [3, 2], "val_loss": [4, 3]}, ALT, {"mean digit": 0.2625})
     (figure,) = figures
     (axis,) = figure.axes
@@ -143,7 +143,7 @@ def test_a_loss_figure_has_a_curve_a_name_and_a_mark_for_each_given(monkeypatch)
 
 def test_the_network_is_drawn_with_a_name_and_a_width_below_each_layer(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     plots.show_network([784, 3, 1], ["image", "hidden", "code"], ALT)
     (figure,) = figures
     texts = [text.get_text() for text in figure.axes[0].texts]
