@@ -10,9 +10,10 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image
 
-from ae_helpers import load_run
+from ae_helpers import load_mnist, load_run
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 OTHER = {
@@ -82,6 +83,8 @@ def assert_complete(name, done, notebook):
     assert done.returncode == 0, done.stderr
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert None not in counts, "every cell was run"
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output.text for output in outputs if output.get("name") == "stderr"]
     figures = figures_of(notebook)
     committed = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     assert len(figures) == len(figures_of(committed)) > 0
@@ -136,6 +139,39 @@ def test_04_and_05_say_that_they_need_two(name, use, trained_with_three, run):
         "or train one with latent_dim 2."
     )
     assert_refused(*run(name, f"{name}_three", run_name="three"), sentence)
+
+
+def test_05_refuses_a_grid_of_one(run):
+    done, notebook = run("05_decoder_grid", "grid", n_grid=1)
+    sentence = "n_grid=1 cannot work: it must be a whole number from 2 up."
+    assert_refused(done, notebook, sentence)
+
+
+@pytest.mark.parametrize("name", ["01_data", "04_encoder_scatter", "05_decoder_grid"])
+def test_other_data_than_mnist_are_welcome(name, run, place):
+    (images, labels), (test_images, test_labels) = load_mnist("sample")
+    np.savez(
+        place / "other.npz",
+        # The classes are mixed up, so that nothing holds of them that holds of MNIST.
+        **{"x_train": images[:2000, ::-1], "y_train": (labels[:2000] + images[:2000, 14, 14]) % 10},
+        **{"x_test": test_images[:, ::-1], "y_test": test_labels},
+    )
+    assert_complete(name, *run(name, f"{name}_other", data_source=place / "other.npz"))
+
+
+def test_05_shows_its_map_within_5_seconds_and_without_tensorflow():
+    cells = nbformat.read(NOTEBOOKS / "05_decoder_grid.ipynb", as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    to_map = next(i for i, source in enumerate(code) if "LatentExplorer(" in source) + 1
+    to_python = TransformerManager().transform_cell  # a cell may hold a line like %pip
+    script = ["from IPython.display import display", *map(to_python, code[:to_map])]
+    script += ["import sys, time", "print({'tensorflow', 'keras'} & set(sys.modules))"]
+    script += ["print(time.process_time())"]  # of this process, whatever others are doing
+    command = [sys.executable, "-c", "\n".join(script)]
+    done = subprocess.run(command, cwd=NOTEBOOKS, capture_output=True, text=True, check=True)
+    *_, imported, seconds = done.stdout.splitlines()
+    assert imported == "set()"
+    assert float(seconds) <= 5
 
 
 @pytest.mark.parametrize(
