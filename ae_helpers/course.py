@@ -98,7 +98,15 @@ def clean(notebook: nbformat.NotebookNode) -> None:
             if output.get("name") == "stderr":
                 raise RuntimeError(f"A cell writes to stderr: {output['text']}")
             # Without the widget's state, which is not kept, its id shows as an error.
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+            data = output.get("data", {})
+            if data.pop("application/vnd.jupyter.widget-view+json", None):
+                data["text/plain"] = _widget_text(data["text/plain"])
+
+
+def _widget_text(text: str) -> str:
+    """Say what a reader sees none of; a repr that lists children says nothing, and is cut off."""
+    name, _, traits = text.partition("(")
+    return f"{name}: run this cell in JupyterLab" if traits.startswith("children=") else text
 
 
 def count_asserts(path: Path) -> int:

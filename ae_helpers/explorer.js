@@ -11,6 +11,8 @@ const TAP_RADIUS = 12; // CSS pixels within which a click means the point beside
 const DRAG_START = 6; // CSS pixels that a pressed pointer moves before it is a drag
 const REST_RADIUS = 16; // CSS pixels that the pointer leaves a clicked point by to move on
 const WALK_MS = 2200;
+const NAME_HEIGHT = 17; // CSS pixels that a class's name takes on the plot
+const LONGEST_NAME = 10; // letters of it written there; the legend has all of them
 const STRIP = 9; // digits in the strip that shows a walk at a glance
 
 // ---- The decoder ---------------------------------------------------------------------------
@@ -134,32 +136,42 @@ function drawPoints(canvas, size, { us, vs, labels: classOf, shown }, colours) {
   context.putImageData(image, 0, 0);
 }
 
-// Where to write each class: at the median of its points.
-function classCentres(us, vs, classOf, count) {
-  return Array.from({ length: count }, (_, c) => {
-    const members = [...classOf.keys()].filter((i) => classOf[i] === c);
-    const middle = (values) => Float32Array.from(members, (i) => values[i]).sort()[members.length >> 1];
-    return [middle(us), middle(vs)];
+// Where to write each class: among its outer fifth, because in the middle the classes are crowded.
+function namePlaces(us, vs, classOf, count) {
+  const median = (values) => Float32Array.from(values).sort()[values.length >> 1];
+  const [middleU, middleV] = [median(us), median(vs)];
+  const members = Array.from({ length: count }, () => []);
+  classOf.forEach((c, i) => members[c].push(i));
+  return members.map((own) => {
+    const far = Float32Array.from(own, (i) => Math.hypot(us[i] - middleU, vs[i] - middleV));
+    const least = far.slice().sort()[Math.floor(0.8 * own.length)];
+    const outer = own.filter((_, k) => far[k] >= least);
+    return [us, vs].map((values) => median(outer.map((i) => values[i])));
   });
 }
 
-// Push places apart until each two of them are `gap` apart, so that no name hides another.
-function spread(places, gap) {
-  const moved = places.map((place) => [...place]);
+// Push the names' places apart, so that none hides another, and keep them within the plot.
+function spread(places, width, height, side) {
+  const flat = height / width; // with x scaled by it, one distance serves both directions
+  const moved = places.map(([x, y]) => [x * flat, y]);
   for (let round = 0; round < 50; round++) {
     for (let a = 0; a < moved.length; a++) {
       for (let b = 0; b < a; b++) {
         const [dx, dy] = [moved[a][0] - moved[b][0], moved[a][1] - moved[b][1]];
         const apart = Math.hypot(dx, dy);
-        if (apart >= gap) continue;
-        const push = (gap - apart) / 2;
+        if (apart >= height) continue;
+        const push = (height - apart) / 2;
         const [ux, uy] = apart > 0 ? [dx / apart, dy / apart] : [Math.cos(a), Math.sin(a)];
         moved[a] = [moved[a][0] + ux * push, moved[a][1] + uy * push];
         moved[b] = [moved[b][0] - ux * push, moved[b][1] - uy * push];
       }
     }
+    for (const place of moved) {
+      place[0] = clamp(place[0], height / 2, side * flat - height / 2);
+      place[1] = clamp(place[1], height / 2, side - height / 2);
+    }
   }
-  return moved;
+  return moved.map(([x, y]) => [x / flat, y]);
 }
 
 // Round numbers from low to high, about `count` of them.
@@ -316,7 +328,8 @@ export class LatentMap {
   }
 
   buildLegend() {
-    this.centres = classCentres(this.us, this.vs, this.labels, this.classes.length);
+    this.centres = namePlaces(this.us, this.vs, this.labels, this.classes.length);
+    this.parts.names.classList.toggle("long", this.classes.some(({ name }) => name.length > 2));
     this.classNames = this.classes.map(({ name, colour }, c) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -331,7 +344,8 @@ export class LatentMap {
         this.draw();
       });
       this.parts.legend.append(button);
-      return addSvg(this.parts.names, "text", {}, name);
+      const short = name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name;
+      return addSvg(this.parts.names, "text", {}, short);
     });
   }
 
@@ -531,7 +545,9 @@ export class LatentMap {
   drawMap() {
     const { points } = this.parts;
     drawPoints(points, this.side, this, this.classes.map(({ colour }) => colour));
-    const places = spread(this.centres.map(([u, v]) => [u * this.side, (1 - v) * this.side]), 17);
+    const centres = this.centres.map(([u, v]) => [u * this.side, (1 - v) * this.side]);
+    const widths = this.classNames.map((text) => text.getComputedTextLength() + 8); // with its outline
+    const places = spread(centres, Math.max(NAME_HEIGHT, ...widths), NAME_HEIGHT, this.side);
     this.classNames.forEach((text, c) => {
       const [x, y] = places[c];
       setAll(text, { x, y: y + 6, visibility: this.shown[c] ? "visible" : "hidden" });
@@ -716,6 +732,7 @@ const STYLE = `
     --accent: var(--jp-brand-color1, #0b66c3);
     display: block;
     container-type: inline-size;
+    flex-grow: 1; /* its contents give it no width, so beside another widget it would have none */
     color: var(--ink);
     font: 13px/1.45 var(--jp-ui-font-family, system-ui, sans-serif);
   }
@@ -734,6 +751,7 @@ const STYLE = `
   .axes text { fill: var(--quiet); font-variant-numeric: tabular-nums; }
   .axes .axis { fill: var(--ink); font-size: 14px; }
   .names text { font-size: 17px; font-weight: 700; text-anchor: middle; stroke: var(--paper); stroke-width: 4px; paint-order: stroke; stroke-linejoin: round; }
+  .names.long text { font-size: 13px; }
   .path { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 5 4; }
   .start { fill: var(--paper); stroke: var(--ink); stroke-width: 1.5; }
   .neighbour { fill: none; stroke: var(--ink); stroke-width: 1.5; }

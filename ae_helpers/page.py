@@ -28,7 +28,8 @@ PAGE = """\
 </head>
 <body>
 <h1>{title}</h1>
-<main id="map"><noscript>This page needs JavaScript, which is switched off here.</noscript></main>
+<main id="map"><noscript>This page needs JavaScript, which is switched off here.
+In JupyterLab, press "Trust HTML" above the page.</noscript></main>
 <script type="application/json" id="data">{data}</script>
 <script type="module">
 {module}

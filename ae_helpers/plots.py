@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from string import ascii_lowercase
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,9 +30,10 @@ STYLE = {
 plt.rcParams.update(STYLE)
 
 PALETTE = 128  # colours in a figure's PNG; with all of them a scatter is several times the size
+GREYS = 32  # enough for rows of digits
 
 
-def show(figure: Figure, alt: str) -> None:
+def show(figure: Figure, alt: str, colours: int = PALETTE) -> None:
     """Show a figure in the notebook, once, with a text for those who cannot see it.
 
     Parameters
@@ -40,12 +42,14 @@ def show(figure: Figure, alt: str) -> None:
         The figure; it is closed afterwards.
     alt
         What the figure shows, in one sentence.
+    colours
+        How many colours the picture may have, 256 at most.
     """
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", bbox_inches="tight")
     plt.close(figure)
     picture = Image.open(drawn).convert("RGB")
-    picture.quantize(PALETTE, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    picture.quantize(colours, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     bundle = {"image/png": small.getvalue(), "text/plain": alt}
     display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
 
@@ -92,24 +96,21 @@ def show_digits(
         ncols=n_columns,
         squeeze=False,
     )
-    for axis in axes.ravel():
-        axis.set_axis_off()
-    for row, (name, images) in zip(axes, rows.items(), strict=True):
-        for axis, image in zip(row, _as_unit_images(images), strict=False):
-            axis.imshow(image, vmin=0, vmax=1, cmap="gray", interpolation="nearest")
-        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
-    for axis, label in zip(axes[0], labels if labels is not None else (), strict=False):
-        axis.set_title(label)
-    show(figure, alt)
+    _draw_rows(axes, rows, labels)
+    show(figure, alt, GREYS)
 
 
 def scatter_codes(
-    codes: np.ndarray, labels: np.ndarray, axis: Axes | None = None, size: float = 4
+    codes: np.ndarray,
+    labels: np.ndarray,
+    axis: Axes | None = None,
+    size: float = 4,
+    name_size: float = 15,
 ) -> Axes:
     """Draw codes as points in the plane, coloured by class, each class named among its points.
 
-    The name stands among the class's outer fifth: in the middle of the plane the
-    classes are crowded, and the names would cover each other.
+    The name stands among the class's outer fifth, and is pushed away from other names: in the
+    middle of the plane the classes are crowded, and the names would cover each other.
 
     Parameters
     ----------
@@ -121,6 +122,8 @@ def scatter_codes(
         Where to draw; a new figure by default.
     size
         Area of a point, in points squared, as matplotlib's ``s``.
+    name_size
+        Size of the digits that name the classes, in points.
 
     Returns
     -------
@@ -147,24 +150,62 @@ def scatter_codes(
     distance = np.linalg.norm(
         (codes - np.median(codes, axis=0)) / (codes.std(axis=0) + 1e-9), axis=1
     )
-    for digit in np.unique(labels):
+    digits, centres = np.unique(labels), []
+    for digit in digits:
         own = labels == digit
         outer = own & (distance >= np.quantile(distance[own], 0.8))
-        centre = np.median(codes[outer], axis=0)
-        outline = patheffects.withStroke(linewidth=3, foreground="white")
+        centres.append(np.median(codes[outer], axis=0))
+        axis.scatter([], [], s=30, c=CLASS_COLOURS[digit], label=str(digit))
+    box = axis.get_window_extent()
+    places = axis.transData.transform(centres) - box.min
+    places = _spread(places, gap=20, size=box.size) + box.min
+    for digit, place in zip(digits, axis.transData.inverted().transform(places), strict=True):
         axis.annotate(
             str(digit),
-            centre,
+            place,
             ha="center",
             va="center",
             weight="bold",
-            size=15,
-            path_effects=[outline],
+            size=name_size,
+            path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
         )
-        axis.scatter([], [], s=30, c=CLASS_COLOURS[digit], label=str(digit))
     axis.legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0)
     axis.set(xlabel="z₁", ylabel="z₂")
     return axis
+
+
+def show_path(
+    codes: np.ndarray,
+    labels: np.ndarray,
+    path: np.ndarray,
+    rows: Mapping[str, np.ndarray],
+    alt: str,
+) -> None:
+    """Show a path through the plane among the codes, and below it the images along the path.
+
+    Parameters
+    ----------
+    codes, labels
+        As for `scatter_codes`.
+    path
+        ``(n, 2)``: the points of the path in order, 26 at most. They are lettered a, b, c …
+    rows
+        As for `show_digits`, with one image in each row for each point of the path.
+    alt
+        What the figure shows, in one sentence.
+    """
+    heights = 4.2, 0.8 * len(rows) + 0.3
+    figure = plt.figure(figsize=(8, sum(heights)))
+    above, below = figure.subfigures(2, 1, height_ratios=heights)
+    axis = scatter_codes(codes, labels, above.subplots(), size=2)
+    axis.plot(*path.T, color="black", linewidth=1)
+    letters = ascii_lowercase[: len(path)]
+    for letter, point in zip(letters, path, strict=True):
+        circle = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "linewidth": 0.8}
+        axis.annotate(letter, point, ha="center", va="center", size=9, bbox=circle)
+    axes = below.subplots(len(rows), len(path), squeeze=False)
+    _draw_rows(axes, rows, letters)
+    show(figure, alt)
 
 
 def show_grid(images: np.ndarray, z1: np.ndarray, z2: np.ndarray, alt: str) -> None:
@@ -184,16 +225,28 @@ def show_grid(images: np.ndarray, z1: np.ndarray, z2: np.ndarray, alt: str) -> N
     canvas = rows.swapaxes(1, 2).reshape(len(z2) * 28, len(z1) * 28)
     half1, half2 = (z1[1] - z1[0]) / 2, (z2[1] - z2[0]) / 2
     extent = (z1[0] - half1, z1[-1] + half1, z2[0] - half2, z2[-1] + half2)
-    figure, axis = new_figure(7, 7)
-    axis.imshow(canvas, extent=extent, aspect="auto", vmin=0, vmax=1, cmap="gray")
+    # A pixel of a digit is a whole number of pixels on the screen, so that digits stay sharp.
+    zoom = max(1, 560 // max(canvas.shape)) / STYLE["figure.dpi"]
+    height, width = (zoom * side for side in canvas.shape)
+    whole_width, whole_height = width + 0.8, height + 0.7
+    figure = plt.figure(figsize=(whole_width, whole_height), layout="none")
+    axis = figure.add_axes(
+        (0.7 / whole_width, 0.6 / whole_height, width / whole_width, height / whole_height)
+    )
+    axis.imshow(
+        canvas, extent=extent, aspect="auto", vmin=0, vmax=1, cmap="gray", interpolation="nearest"
+    )
     axis.set(xlabel="z₁", ylabel="z₂")
-    show(figure, alt)
+    show(figure, alt, GREYS)
 
 
 def show_loss(
-    curves: Mapping[str, Sequence[float]], alt: str, marks: Mapping[str, float] | None = None
+    curves: Mapping[str, Sequence[float]],
+    alt: str,
+    marks: Mapping[str, float] | None = None,
+    points: Mapping[str, Mapping[int, float]] | None = None,
 ) -> None:
-    """Draw loss by epoch, with horizontal marks to read it by.
+    """Draw loss by epoch, with horizontal marks and single points to read it by.
 
     Parameters
     ----------
@@ -203,12 +256,16 @@ def show_loss(
         What the figure shows, in one sentence.
     marks
         A mark's name to its loss.
+    points
+        A name to losses that are known at some epochs only: epoch to loss.
     """
     figure, axis = new_figure(7, 4)
     for name, losses in curves.items():
         epochs = np.arange(1, len(losses) + 1)
         style = "--" if name.startswith("val") else "-"
         axis.plot(epochs, losses, style, marker="o", markersize=4, label=name)
+    for (name, losses), marker in zip((points or {}).items(), "x+", strict=False):
+        axis.plot(*zip(*losses.items(), strict=True), marker, color="black", label=name, zorder=3)
     for name, loss in (marks or {}).items():
         axis.axhline(loss, color="0.6", linewidth=1)
         axis.annotate(
@@ -222,12 +279,15 @@ def show_loss(
         )
     axis.set(xlabel="epoch", ylabel="loss")
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend()
+    # Below the highest mark, and opaque, because it may lie on another.
+    axis.legend(
+        loc="upper right", bbox_to_anchor=(1, 0.93), frameon=True, framealpha=1, edgecolor="none"
+    )
     show(figure, alt)
 
 
 def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
-    """Draw a dense network as columns of units with all their connections.
+    """Draw an autoencoder as columns of units with all their connections.
 
     Parameters
     ----------
@@ -239,7 +299,8 @@ def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
         What the figure shows, in one sentence.
     """
     most = 12
-    figure, axis = new_figure(7, 3.6)
+    figure, axis = new_figure(7, 4)
+    narrowest = int(np.argmin(widths))
     columns = []
     for x, (width, name) in enumerate(zip(widths, names, strict=True)):
         y = np.arange(min(width, most), dtype=float)
@@ -259,11 +320,43 @@ def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
                 zorder=0,
             )
     for x, y in enumerate(columns):
-        colour = CLASS_COLOURS[2] if x == int(np.argmin(widths)) else CLASS_COLOURS[0]
+        colour = CLASS_COLOURS[2] if x == narrowest else CLASS_COLOURS[0]
         axis.scatter([x] * len(y), y, s=50, color=colour, edgecolors="white")
-    axis.set(xlim=(-0.5, len(widths) - 0.5), ylim=(-most / 2 - 2.6, most / 2))
+    for name, left, right in (
+        ("encoder", 0, narrowest - 0.05),
+        ("decoder", narrowest + 0.05, len(widths) - 1),
+    ):
+        axis.plot([left, right], [most / 2 + 0.6] * 2, color="0.35", linewidth=1.5)
+        axis.text((left + right) / 2, most / 2 + 0.9, name, ha="center", va="bottom")
+    axis.set(xlim=(-0.5, len(widths) - 0.5), ylim=(-most / 2 - 2.6, most / 2 + 2))
     axis.set_axis_off()
     show(figure, alt)
+
+
+def _draw_rows(
+    axes: np.ndarray, rows: Mapping[str, np.ndarray], labels: Sequence[object] | None
+) -> None:
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
+        for axis, image in zip(row, _as_unit_images(images), strict=False):
+            axis.imshow(image, vmin=0, vmax=1, cmap="gray", interpolation="nearest")
+        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
+    for axis, label in zip(axes[0], labels if labels is not None else (), strict=False):
+        axis.set_title(label)
+
+
+def _spread(places: np.ndarray, gap: float, size: np.ndarray) -> np.ndarray:
+    """Push places ``(n, 2)`` apart until each two are a gap apart, within a box of this size."""
+    angle = np.arange(len(places))
+    nudge = 0.01 * np.column_stack([np.cos(angle), np.sin(angle)])  # equal ones have to part too
+    for _ in range(100):
+        places = places + nudge
+        away = places[:, None] - places
+        apart = np.linalg.norm(away, axis=-1, keepdims=True)
+        push = np.clip(gap - apart, 0, None) / 2 * away / np.maximum(apart, 1e-9)
+        places = np.clip(places + push.sum(axis=1), gap / 2, size - gap / 2)
+    return places
 
 
 def _as_unit_images(images: np.ndarray) -> np.ndarray:

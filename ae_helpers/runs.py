@@ -92,7 +92,7 @@ def check_params(**params: Any) -> dict[str, Any]:
     **params
         Any of the course's parameters: ``data_source``, ``run_name``, ``seed``, ``epochs``,
         ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``,
-        ``hidden_activation``, ``loss``, ``optimizer``, ``n_train``, ``n_seeds``.
+        ``hidden_activation``, ``loss``, ``optimizer``, ``n_train``, ``n_seeds``, ``n_grid``.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def check_params(**params: Any) -> dict[str, Any]:
     ValueError: epochs='ten' cannot work: it must be a whole number from 1 up.
     """
     smallest = {"epochs": 1, "batch_size": 1, "hidden_dim": 1, "latent_dim": 1}
-    smallest |= {"seed": 0, "n_train": 0, "n_seeds": 1}
+    smallest |= {"seed": 0, "n_train": 0, "n_seeds": 1, "n_grid": 2}
     choices = {"latent_activation": LATENT_ACTIVATIONS, "hidden_activation": HIDDEN_ACTIVATIONS}
     choices |= {"loss": LOSSES, "optimizer": OPTIMIZERS}
     params = {

@@ -26,6 +26,10 @@ def test_clean_removes_what_differs_from_run_to_run():
     outputs = [
         new_output("stream", name="stdout", text="kept"),
         new_output("display_data", {WIDGET: {"model_id": "3f"}, "text/plain": "kept"}),
+        new_output(
+            "display_data",
+            {WIDGET: {"model_id": "3f"}, "text/plain": "box(children=(Slider(value=0.1…"},
+        ),
         new_output("display_data", {"image/png": "kept"}, metadata={"image/png": {"alt": "kept"}}),
     ]
     code = new_code_cell("x: int = 1", outputs=outputs, execution_count=3)
@@ -41,9 +45,10 @@ def test_clean_removes_what_differs_from_run_to_run():
     assert [cell.metadata for cell in notebook.cells] == [{"tags": ["parameters"]}, {}]
     assert code.execution_count == 3
     assert code.source == "x: int = 1"
-    stream, widget, figure = code.outputs
+    stream, widget, box, figure = code.outputs
     assert stream.text == "kept"
     assert widget.data == {"text/plain": "kept"}
+    assert box.data == {"text/plain": "box: run this cell in JupyterLab"}
     assert figure.data == {"image/png": "kept"}
     assert figure.metadata == {"image/png": {"alt": "kept"}}
     nbformat.validate(notebook)

@@ -2,10 +2,12 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
+from ae_helpers import load_run
 from ae_helpers.explorer import MAX_IMAGES, LatentExplorer, latent_sliders
 from ae_helpers.layers import apply_layers, to_uint8
 
@@ -38,7 +40,7 @@ def kernel_with_nan():
 # -- layers
 
 
-@pytest.mark.parametrize("activation", ["relu", "linear", "tanh", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu", "linear", "tanh", "sigmoid", "silu"])
 def test_layers_give_what_the_formula_says(activation):
     kernel, bias = random.normal(size=(3, 5)), random.normal(size=5)
     x = random.normal(size=(7, 3))
@@ -48,6 +50,7 @@ def test_layers_give_what_the_formula_says(activation):
         "linear": sums,
         "tanh": np.tanh(sums),
         "sigmoid": 1 / (1 + np.exp(-sums)),
+        "silu": sums / (1 + np.exp(-sums)),
     }
     found = apply_layers([(kernel, bias, activation)], x)
     assert found.dtype == np.float32
@@ -117,6 +120,16 @@ def test_moving_a_slider_decodes_its_point():
     assert bytes(sliders.children[2].value).startswith(b"\x89PNG")
     sliders.x = 10
     assert sliders.children[0].value == 10
+
+
+def test_a_move_of_a_slider_is_little_work():
+    sliders = latent_sliders(load_run("article").decoder_weights, [[0, 0], [43, 103]])
+    times = []
+    for value in np.linspace(1, 42, 200).tolist():
+        start = time.perf_counter()
+        sliders.children[0].value = value
+        times.append(time.perf_counter() - start)
+    assert np.median(times) <= 0.002, "seconds of work in the kernel"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, 10.1])
@@ -286,6 +299,12 @@ def test_a_page_of_10000_digits_is_small(tmp_path):
     full = explorer(**data, images=images).export_html(tmp_path / "full.html")
     assert plain.stat().st_size <= 1_000_000
     assert full.stat().st_size <= 3_000_000
+
+
+def test_a_page_tells_a_reader_in_jupyterlab_what_to_press(tmp_path):
+    page = explorer().export_html(tmp_path / "map.html").read_text(encoding="utf-8")
+    (told,) = re.findall("<noscript>(.*?)</noscript>", page, re.DOTALL)
+    assert '"Trust HTML"' in told
 
 
 def test_a_page_needs_a_folder(tmp_path):

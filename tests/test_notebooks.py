@@ -36,6 +36,7 @@ PARAMETERS = {
     "loss": "str",
     "optimizer": "str",
     "n_train": "int",
+    "n_seeds": "int",
 }
 
 UNCOMPARED = {"nbval-ignore-output", "nbval-skip"}
@@ -113,8 +114,11 @@ def test_a_parameter_means_the_same_in_every_notebook():
             defaults.setdefault(name, {}).setdefault(default, []).append(path.stem)
     # 03 saves the run, the others load it.
     assert set(defaults.pop("run_name")) == {"mine", "auto"}
+    # It trains a hundred networks, so each for a shorter time.
+    assert defaults["epochs"].pop(3) == ["06_why_results_differ"]
     assert {n: where for n, where in defaults.items() if len({type(d) for d in where}) > 1} == {}
-    fixed = {n: where for n, where in defaults.items() if n in PARAMETERS and n != "n_train"}
+    sizes = ("n_train", "n_seeds")  # how many are enough differs with what they are for
+    fixed = {n: where for n, where in defaults.items() if n in PARAMETERS and n not in sizes}
     assert {n: where for n, where in fixed.items() if len(where) > 1} == {}
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image
 
-from ae_helpers import load_run
+from ae_helpers import load_mnist, load_run
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 OTHER = {
@@ -72,10 +73,18 @@ def figures_of(notebook):
     return [np.asarray(Image.open(io.BytesIO(b64decode(png))).convert("L")) for png in encoded]
 
 
+def printed_by(notebook):
+    return "".join(
+        output.get("text", "") for c in notebook.cells for output in c.get("outputs", [])
+    )
+
+
 def assert_complete(name, done, notebook):
     assert done.returncode == 0, done.stderr
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert None not in counts, "every cell was run"
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output.text for output in outputs if output.get("name") == "stderr"]
     figures = figures_of(notebook)
     committed = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     assert len(figures) == len(figures_of(committed)) > 0
@@ -111,10 +120,7 @@ def test_03_runs_from_the_repository_with_other_parameters(trained, place, monke
 def test_04_and_05_take_that_run_by_its_name(name, trained, run):
     done, notebook = run(name, name, run_name="other")
     assert_complete(name, done, notebook)
-    printed = "".join(
-        output.get("text", "") for c in notebook.cells for output in c.get("outputs", [])
-    )
-    assert "The run 'other', trained with seed 3." in printed
+    assert "The run 'other', trained with seed 3." in printed_by(notebook)
 
 
 def test_03_runs_from_another_folder_with_a_code_of_three(trained_with_three, place, monkeypatch):
@@ -133,6 +139,39 @@ def test_04_and_05_say_that_they_need_two(name, use, trained_with_three, run):
         "or train one with latent_dim 2."
     )
     assert_refused(*run(name, f"{name}_three", run_name="three"), sentence)
+
+
+def test_05_refuses_a_grid_of_one(run):
+    done, notebook = run("05_decoder_grid", "grid", n_grid=1)
+    sentence = "n_grid=1 cannot work: it must be a whole number from 2 up."
+    assert_refused(done, notebook, sentence)
+
+
+@pytest.mark.parametrize("name", ["01_data", "04_encoder_scatter", "05_decoder_grid"])
+def test_other_data_than_mnist_are_welcome(name, run, place):
+    (images, labels), (test_images, test_labels) = load_mnist("sample")
+    np.savez(
+        place / "other.npz",
+        # The classes are mixed up, so that nothing holds of them that holds of MNIST.
+        **{"x_train": images[:2000, ::-1], "y_train": (labels[:2000] + images[:2000, 14, 14]) % 10},
+        **{"x_test": test_images[:, ::-1], "y_test": test_labels},
+    )
+    assert_complete(name, *run(name, f"{name}_other", data_source=place / "other.npz"))
+
+
+def test_05_shows_its_map_within_5_seconds_and_without_tensorflow():
+    cells = nbformat.read(NOTEBOOKS / "05_decoder_grid.ipynb", as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    to_map = next(i for i, source in enumerate(code) if "LatentExplorer(" in source) + 1
+    to_python = TransformerManager().transform_cell  # a cell may hold a line like %pip
+    script = ["from IPython.display import display", *map(to_python, code[:to_map])]
+    script += ["import sys, time", "print({'tensorflow', 'keras'} & set(sys.modules))"]
+    script += ["print(time.process_time())"]  # of this process, whatever others are doing
+    command = [sys.executable, "-c", "\n".join(script)]
+    done = subprocess.run(command, cwd=NOTEBOOKS, capture_output=True, text=True, check=True)
+    *_, imported, seconds = done.stdout.splitlines()
+    assert imported == "set()"
+    assert float(seconds) <= 5
 
 
 @pytest.mark.parametrize(
@@ -159,3 +198,14 @@ def test_06_runs_with_few_seeds(n_seeds, run):
 def test_06_refuses_no_seeds_at_once(run):
     done, notebook = run("06_why_results_differ", "no_seeds", n_seeds=0)
     assert_refused(done, notebook, "n_seeds=0 cannot work: it must be a whole number from 1 up.")
+
+
+def test_07_runs_on_the_sample_and_says_that_its_numbers_are_not_comparable(run):
+    done, notebook = run("07_comparing_models", "compared")
+    assert_complete("07_comparing_models", done, notebook)
+    assert "numbers below are not comparable with those in the text" in printed_by(notebook)
+
+
+def test_07_takes_retrain_as_true_or_false_only(run):
+    refused = run("07_comparing_models", "retrain", retrain="maybe")
+    assert_refused(*refused, "retrain='maybe' cannot work: it must be True or False.")

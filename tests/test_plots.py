@@ -62,7 +62,7 @@ def test_all_digits_share_one_scale(shown):
 
 def test_columns_have_their_labels_and_rows_may_be_shorter(shown, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     images = np.zeros((3, 784))
     plots.show_digits({"above": images, "below": images[:2]}, ALT, labels=[7, 2, 1])
     (figure,) = figures
@@ -106,6 +106,35 @@ def test_a_scatter_names_only_the_classes_there_are(codes):
     plt.close(axis.figure)
 
 
+def test_names_in_a_crowd_are_pushed_apart_and_stay_in_the_plot(codes):
+    # Nine classes in one place, at the edge, and one far off.
+    crowd = np.where(codes[1][:, None] == 0, 100, codes[0] / 100)
+    axis = plots.scatter_codes(crowd, codes[1])
+    places = np.array([axis.transData.transform(text.xy) for text in axis.texts])
+    apart = np.linalg.norm(places[:, None] - places, axis=-1) + 1000 * np.eye(10)
+    assert apart.min() > 15, "dots at 100 an inch; a name is some 12 wide"
+    box = axis.get_window_extent()
+    assert (places > box.min).all() and (places < box.max).all()
+    plt.close(axis.figure)
+
+
+def test_a_path_is_lettered_in_the_plane_and_above_its_images(codes, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    path = np.array([[0.1, 0.9], [0.5, 0.5], [0.9, 0.1]])
+    images = np.random.default_rng(1).random((3, 784))
+    plots.show_path(*codes, path, {"decoded": images, "pixels": images}, ALT)
+    (figure,) = figures
+    plane, *rest = figure.axes
+    lettered = [(text.get_text(), text.xy) for text in plane.texts if text.get_text().isalpha()]
+    assert [letter for letter, _ in lettered] == ["a", "b", "c"]
+    np.testing.assert_allclose([place for _, place in lettered], path)
+    np.testing.assert_allclose(plane.lines[0].get_xydata(), path)
+    assert [axis.get_title() for axis in rest] == ["a", "b", "c", "", "", ""]
+    np.testing.assert_array_equal(rest[4].images[0].get_array(), images[1].reshape(28, 28))
+    plt.close(figure)
+
+
 def test_a_scatter_of_a_dead_code_is_still_drawn(codes, shown):
     axis = plots.scatter_codes(np.zeros((40, 2)), codes[1])
     plots.show(axis.figure, ALT)
@@ -114,7 +143,7 @@ def test_a_scatter_of_a_dead_code_is_still_drawn(codes, shown):
 
 def test_the_grid_puts_the_highest_z2_on_top_and_the_highest_z1_right(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     z1, z2 = np.array([0.0, 1.0, 2.0]), np.array([10.0, 20.0])
     points = np.stack(np.meshgrid(z1, z2), axis=-1).reshape(-1, 2)
     brightness = (points[:, 0] + points[:, 1]) / 22
@@ -128,13 +157,33 @@ def test_the_grid_puts_the_highest_z2_on_top_and_the_highest_z1_right(monkeypatc
     plt.close(figures[0])
 
 
+@pytest.mark.parametrize(("count", "zoom"), [(20, 1), (7, 2), (2, 10)])
+def test_a_pixel_of_a_drawn_digit_is_a_square_of_whole_pixels(shown, count, zoom):
+    images = np.random.default_rng(2).integers(0, 2, (count * count, 784)).astype(float)
+    z = np.arange(count)
+    plots.show_grid(images, z, z, ALT)
+    found = picture(shown)
+    rows = images.reshape(count, count, 28, 28)[::-1].swapaxes(1, 2)
+    expected = 255 * rows.reshape(count * 28, -1).repeat(zoom, axis=0).repeat(zoom, axis=1)
+    side = len(expected)
+    wrong = (
+        np.mean(found[i : i + side, j : j + side] != expected)
+        for i in range(30)
+        for j in range(40, found.shape[1] - side)
+    )
+    assert min(wrong) < 0.01, "but for the pixels under the axes' lines"
+
+
 def test_a_loss_figure_has_a_curve_a_name_and_a_mark_for_each_given(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
-    plots.show_loss({"loss": [3, 2], "val_loss": [4, 3]}, ALT, {"mean digit": 0.2625})
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
+    curves, marks = {"loss": [3, 2], "val_loss": [4, 3]}, {"mean digit": 0.2625}
+    plots.show_loss(curves, ALT, marks, points={"reported": {1: 3.5, 10: 2.5}})
     (figure,) = figures
     (axis,) = figure.axes
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["loss", "val_loss"]
+    legend = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert legend == ["loss", "val_loss", "reported"]
+    assert axis.lines[2].get_xydata().tolist() == [[1, 3.5], [10, 2.5]]
     assert axis.lines[0].get_xdata().tolist() == [1, 2], "epochs are counted from 1"
     assert axis.lines[1].get_linestyle() == "--"
     assert axis.texts[0].get_text() == "mean digit 0.2625"
@@ -143,11 +192,11 @@ def test_a_loss_figure_has_a_curve_a_name_and_a_mark_for_each_given(monkeypatch)
 
 def test_the_network_is_drawn_with_a_name_and_a_width_below_each_layer(monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     plots.show_network([784, 3, 1], ["image", "hidden", "code"], ALT)
     (figure,) = figures
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == ["⋮", "image\n784", "hidden\n3", "code\n1"]
-    connections = sum(len(line.get_xdata()) == 2 for line in figure.axes[0].lines)
+    assert texts == ["⋮", "image\n784", "hidden\n3", "code\n1", "encoder", "decoder"]
+    connections = sum(line.get_color() == "0.8" for line in figure.axes[0].lines)
     assert connections == 11 * 3 + 3 * 1, "all between neighbours"
     plt.close(figure)

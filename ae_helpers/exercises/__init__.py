@@ -19,6 +19,12 @@ from ae_helpers.exercises.notebook_04 import (
 )
 from ae_helpers.exercises.notebook_05 import check_middle, check_point_of, check_worst_image
 from ae_helpers.exercises.notebook_06 import check_at_least_one, check_lowest_seed, check_undo
+from ae_helpers.exercises.notebook_07 import (
+    check_best_model,
+    check_components,
+    check_hole,
+    check_nats,
+)
 from ae_helpers.exercises.notebook_08 import (
     check_own_sweep,
     check_run_count,
@@ -28,14 +34,18 @@ from ae_helpers.exercises.notebook_08 import (
 
 __all__ = [
     "check_at_least_one",
+    "check_best_model",
+    "check_components",
     "check_empty_pixels",
     "check_first_half",
     "check_grey_loss",
+    "check_hole",
     "check_lowest_seed",
     "check_mean_digit_mse",
     "check_middle",
     "check_most_ink",
     "check_most_varied",
+    "check_nats",
     "check_nearest_label",
     "check_negative_bias",
     "check_own_sweep",

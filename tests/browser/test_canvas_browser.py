@@ -1,7 +1,6 @@
 """The board of canvas.js in a real browser, with a stand-in for the widget's model."""
 
-import os
-import shutil
+import json
 from pathlib import Path
 
 import numpy as np
@@ -30,23 +29,12 @@ window.ready = true;
 
 
 @pytest.fixture
-def page():
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("There is no browser: install chromium (Debian: apt-get install chromium).")
-        pytest.skip("no browser: install chromium (Debian: apt-get install chromium) to run this")
-    playwright = pytest.importorskip("playwright.sync_api")
-    import json
-
+def page(new_page):
     script = Path(ae_helpers.canvas.__file__).with_name("canvas.js").read_text()
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = chromium.new_page()
-        page.set_content(PAGE.replace("SOURCE", json.dumps(script)))
-        page.wait_for_function("window.ready")
-        yield page
-        chromium.close()
+    page = new_page()
+    page.set_content(PAGE.replace("SOURCE", json.dumps(script)))
+    page.wait_for_function("window.ready")
+    return page
 
 
 def drawing(page):
