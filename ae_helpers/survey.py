@@ -142,13 +142,18 @@ def survey(kind: str, n_seeds: int, path: Path, epochs: int = 10) -> None:
 
 def main() -> None:
     """Read the command line."""
+    from ae_helpers import data_name, load_mnist
+
     parser = argparse.ArgumentParser(prog="python -m ae_helpers.survey", description=__doc__)
-    parser.add_argument("--out", type=Path, default=SURVEY)
+    parser.add_argument("--out", type=Path, default=SURVEY, help="by default the shipped file")
     parser.add_argument("--kinds", nargs="+", choices=SEEDS, default=SEEDS)
     parser.add_argument("--seeds", type=int, help="how many of each kind, from 0 up")
     arguments = parser.parse_args()
+    if arguments.out == SURVEY and data_name(*load_mnist()) != "MNIST":
+        parser.error("the shipped survey is of the full MNIST; give --out a file for other data")
     for kind in arguments.kinds:
-        survey(kind, arguments.seeds or SEEDS[kind], arguments.out)
+        n_seeds = SEEDS[kind] if arguments.seeds is None else arguments.seeds
+        survey(kind, n_seeds, arguments.out)
 
 
 if __name__ == "__main__":

@@ -78,3 +78,14 @@ def test_a_unit_that_dies_is_dated(tiny, monkeypatch):
     monkeypatch.setattr("ae_helpers.train_many", lambda *args, **kwargs: many, raising=False)
     survey("relu", 2, tiny, epochs=2)
     assert [(row["live"], row["died_in"]) for row in read_survey(tiny)] == [(1, 1), (2, None)]
+
+
+def test_other_data_do_not_get_into_the_shipped_survey(tiny, monkeypatch, capsys):
+    before = SURVEY.read_bytes()
+    monkeypatch.setattr("sys.argv", ["survey"])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert "give --out a file" in capsys.readouterr().err
+    assert SURVEY.read_bytes() == before
+    monkeypatch.setattr("sys.argv", ["survey", "--kinds", "linear", "--seeds", "0", "--out", "x"])
+    module.main()
