@@ -1,6 +1,8 @@
 """Train many autoencoders side by side: one shape, one recipe, many random seeds."""
 
+import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,8 @@ from ae_helpers.training import (
     shuffler,
 )
 
-GROUP = 16  # models in one program: more of them would be no quicker, and take more memory
+GROUP = 16  # models at a time, so that memory hardly grows with their number
+STACK = 2  # of these in one program: two with their optimizer stay in a core's cache, four do not
 ROWS = 500  # images encoded at a time
 
 
@@ -155,43 +158,73 @@ def _train_group(
     batch_size: int,
     verbose: int,
 ) -> tuple[dict[str, np.ndarray], np.ndarray, list[np.ndarray], Chain]:
-    starts, shuffles = [], []
+    models = []
     for seed in seeds:
         keras.utils.set_random_seed(seed)
         model = make_model()
-        starts.append(model.get_weights())
-        shuffles.append(shuffler())
+        models.append((model.get_weights(), shuffler()))
     chain, variables, loss, rule, settings = checked_model(model)
     images = tf.constant(checked_images("images", images, model))
-    validation = checked_images("validation_data", validation_data, model)
+    validation = tf.constant(checked_images("validation_data", validation_data, model))
     head = _head(chain, variables)
     run_epoch = compiled_epoch(chain, loss, rule, settings, batch_size)
-
-    weights = [tf.constant(np.stack(arrays)) for arrays in zip(*starts, strict=True)]
-    slots = {
-        name: [tf.repeat(v.value[None], len(seeds), axis=0) for v in values]
-        for name, values in slot_variables(model.optimizer, variables).items()
-    }
-    step, steps = 0, -(-len(images) // batch_size)
     rate = tf.constant(model.optimizer.learning_rate.value)
+    steps = -(-len(images) // batch_size)
+    slots = slot_variables(model.optimizer, variables)
+    stacks = [_Stack(models[i : i + STACK], slots) for i in range(0, len(models), STACK)]
+
     history = {"loss": [], "val_loss": []}
-    ranges = [np.ptp(_encode(head, weights, validation), axis=1)]
-    for epoch in range(epochs):
-        order = tf.constant(np.stack([shuffle(len(images)) for shuffle in shuffles]))
-        weights, slots, *losses = run_epoch(
-            images, order, validation, weights, slots, tf.constant(step), rate
-        )
-        step += steps
-        for name, values in zip(history, losses, strict=True):
-            history[name].append(values.numpy().astype("float64"))
-        for i, seed in enumerate(seeds):
-            logs = {f"{name} of seed {seed}": values[-1][i] for name, values in history.items()}
-            check_finite(logs, epoch)
-        ranges.append(np.ptp(_encode(head, weights, validation), axis=1))
-        if verbose:
-            print(_progress_line(seeds, epoch, epochs, history["val_loss"][-1]), flush=True)
+    ranges = [np.concatenate([stack.code_range(head, validation) for stack in stacks])]
+    with ThreadPoolExecutor(os.cpu_count()) as cores:
+        for epoch in range(epochs):
+            given = run_epoch, images, validation, tf.constant(epoch * steps), rate
+            done = cores.map(lambda stack, given=given: stack.epoch(*given), stacks)
+            for name, values in zip(history, zip(*done, strict=True), strict=True):
+                history[name].append(np.concatenate(values))
+            for i, seed in enumerate(seeds):
+                logs = {f"{name} of seed {seed}": values[-1][i] for name, values in history.items()}
+                check_finite(logs, epoch)
+            ranges.append(np.concatenate([stack.code_range(head, validation) for stack in stacks]))
+            if verbose:
+                print(_progress_line(seeds, epoch, epochs, history["val_loss"][-1]), flush=True)
     losses = {name: np.stack(values, axis=1) for name, values in history.items()}
-    return losses, np.stack(ranges, axis=1), [w.numpy() for w in weights], head
+    weights = zip(*(stack.weights for stack in stacks), strict=True)
+    return losses, np.stack(ranges, axis=1), [np.concatenate(parts) for parts in weights], head
+
+
+class _Stack:
+    """A few models whose weights lie on one another, and go through one program together."""
+
+    def __init__(
+        self,
+        models: list[tuple[list[np.ndarray], Callable[[int], np.ndarray]]],
+        slots: dict[str, list["keras.Variable"]],
+    ) -> None:
+        starts, self._shuffles = zip(*models, strict=True)
+        self.weights = [tf.constant(np.stack(arrays)) for arrays in zip(*starts, strict=True)]
+        self._slots = {
+            name: [tf.repeat(v.value[None], len(models), axis=0) for v in values]
+            for name, values in slots.items()
+        }
+
+    def epoch(
+        self,
+        run_epoch: Callable,
+        images: tf.Tensor,
+        validation: tf.Tensor,
+        step: tf.Tensor,
+        rate: tf.Tensor,
+    ) -> list[np.ndarray]:
+        """Train for an epoch; the losses and validation losses, each ``(models,)`` float64."""
+        order = tf.constant(np.stack([shuffle(len(images)) for shuffle in self._shuffles]))
+        self.weights, self._slots, *losses = run_epoch(
+            images, order, validation, self.weights, self._slots, step, rate
+        )
+        return [values.numpy().astype("float64") for values in losses]
+
+    def code_range(self, head: Chain, images: tf.Tensor) -> np.ndarray:
+        """Largest less smallest value of each unit of the code: ``(models, units)``."""
+        return np.ptp(forward(head, self.weights, images).numpy(), axis=1)
 
 
 def _progress_line(seeds: list[int], epoch: int, epochs: int, val_loss: np.ndarray) -> str:
