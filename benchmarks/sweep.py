@@ -1,6 +1,6 @@
 """Sweeps side by side with a plain loop over papermill, and what the scheduling of runs costs.
 
-`python benchmarks/sweep.py` takes about four minutes on two cores. Of what it prints, the ratios
+`python benchmarks/sweep.py` takes about five minutes on two cores. Of what it prints, the ratios
 and the milliseconds a run of scheduling compare between machines, the seconds do not.
 """
 
