@@ -36,10 +36,13 @@ bench: $(READY)  ## run the benchmarks
 notebooks: $(READY)  ## execute the notebooks in place and clean their outputs
 	$(BIN)/python -m ae_helpers.course refresh
 
-lock: $(READY)  ## renew requirements.lock from pyproject.toml
+lock: $(READY)  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
-		--no-header --no-annotate --upgrade --output-file requirements.lock
+		--no-header --no-annotate --upgrade --generate-hashes --output-file requirements.lock
+	{ sed '/- pip:/q' environment.yml; \
+		sed -nE 's/^([a-z].*) \\$$/      - \1/p' requirements.lock; echo "      - -e ."; } > $(VENV)/new.yml
+	mv $(VENV)/new.yml environment.yml
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 was found: install one, or name it with PYTHON=..."; exit 1; }

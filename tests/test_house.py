@@ -23,9 +23,15 @@ README = (REPOSITORY / "README.md").read_text()
 TARGETS = ["lab", "course", "test", "bench", "notebooks", "lock"]
 
 
+def locked_lines():
+    """Return the lines of the lock without their hashes: names, versions, markers."""
+    lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
+    return [line.removesuffix(" \\") for line in lines if not line.startswith("    --hash=sha256:")]
+
+
 def test_the_lock_satisfies_every_dependency():
     locked = {}
-    for line in (REPOSITORY / "requirements.lock").read_text().splitlines():
+    for line in locked_lines():
         entry = Requirement(line)
         (version,) = entry.specifier
         assert version.operator == "==", f"{line} is no exact version"
@@ -38,12 +44,20 @@ def test_the_lock_satisfies_every_dependency():
             assert wanted.specifier.contains(version), f"{line}, but the lock has {version}"
 
 
+def test_every_file_that_may_be_installed_is_known_by_its_hash():
+    lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
+    for line, next_line in zip(lines, [*lines[1:], ""], strict=True):
+        if not line.startswith(" "):
+            assert next_line.startswith("    --hash=sha256:"), f"run `make lock`: {line}"
+
+
 def test_conda_uses_the_same_lock_and_the_same_python():
     listed = yaml.safe_load((REPOSITORY / "environment.yml").read_text())["dependencies"]
     python = next(line for line in listed if str(line).startswith("python"))
     by_pip = next(line["pip"] for line in listed if isinstance(line, dict))
     assert SpecifierSet(python.removeprefix("python")) == SpecifierSet(PROJECT["requires-python"])
-    assert by_pip == ["-r requirements.lock", "-e ."]
+    # Without the hashes: beside them pip refuses the `-e .`, which can have none.
+    assert by_pip == [*locked_lines(), "-e ."], "the lists differ: run `make lock`"
 
 
 def test_importing_what_needs_no_tensorflow_does_not_import_it():
