@@ -19,7 +19,7 @@ from ae_helpers.training import (
 )
 
 GROUP = 16  # models at a time, so that memory hardly grows with their number
-STACK = 2  # of these in one program: two with their optimizer stay in a core's cache, four do not
+STACK = 2  # of these in one program, a program a core: quicker than 1, 4 or 8
 ROWS = 500  # images encoded at a time
 
 
@@ -92,8 +92,9 @@ def train_many(
 
     Each model starts from its own ``keras.utils.set_random_seed(seed)`` and ``make_model()``,
     and has shuffles of its own: it ends as `train` after these two lines would end, but for
-    rounding, whichever other seeds are trained with it. Sixteen at a time go through one
-    compiled program; more are done in groups, so memory hardly grows with their number.
+    rounding, whichever other seeds are trained with it. A compiled program trains two, and
+    each core runs one; more than sixteen seeds are done in groups, so memory hardly grows
+    with their number.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ def _train_group(
 
 
 class _Stack:
-    """A few models whose weights lie on one another, and go through one program together."""
+    """A few models that go through a program together, their weights stacked."""
 
     def __init__(
         self,
@@ -224,7 +225,7 @@ class _Stack:
 
     def code_range(self, head: Chain, images: tf.Tensor) -> np.ndarray:
         """Largest less smallest value of each unit of the code: ``(models, units)``."""
-        return np.ptp(forward(head, self.weights, images).numpy(), axis=1)
+        return np.ptp(_encode(head, self.weights, images), axis=1)
 
 
 def _progress_line(seeds: list[int], epoch: int, epochs: int, val_loss: np.ndarray) -> str:
@@ -245,7 +246,7 @@ def _head(chain: Chain, variables: list["keras.Variable"]) -> Chain:
     return chain[:end]
 
 
-def _encode(head: Chain, weights: list[tf.Tensor], images: np.ndarray) -> np.ndarray:
+def _encode(head: Chain, weights: list[tf.Tensor], images: np.ndarray | tf.Tensor) -> np.ndarray:
     """Codes ``(models, n, units)``, a few images at a time: the memory stays small."""
     parts = [
         forward(head, weights, tf.constant(images[i : i + ROWS]))
