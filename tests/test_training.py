@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from ae_helpers import build_autoencoder, train, train_many
-from ae_helpers.compiled import compiled_epoch, dense_chain, keras, tf
+from ae_helpers.compiled import (
+    FACTORS,
+    _sigmoid_crossentropy,
+    compiled_epoch,
+    dense_chain,
+    keras,
+    tf,
+)
 from ae_helpers.optimizers import checked_settings, slot_variables
 from ae_helpers.training import shuffler
 
@@ -122,6 +129,16 @@ def test_crossentropy_without_a_sigmoid_is_clipped_as_by_keras(last):
     moved = largest_difference(theirs, small_model(last))
     assert moved > 1e-6
     assert largest_difference(ours, theirs) < 1e-3 * moved
+
+
+@pytest.mark.parametrize("n", [1, FACTORS, FACTORS + 1, 500])
+@pytest.mark.parametrize("size", [0, 1, 1000])  # 0: all factors are 2, their product the largest
+def test_the_mean_crossentropy_is_that_of_tensorflow_for_any_batch_and_any_logits(n, size):
+    logits = tf.constant(size * np.random.default_rng(n).standard_normal((n, 30)), tf.float32)
+    x = tf.constant(np.resize(SMALL, (n, 30)))
+    ours = tf.reduce_mean(_sigmoid_crossentropy(logits, x))
+    expected = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=logits))
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
 def test_an_epoch_ends_as_fit_without_shuffle_on_the_same_order():
