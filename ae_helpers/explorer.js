@@ -262,11 +262,15 @@ export class LatentMap {
     this.rest = null; // where the pointer rests after a click or a drag
     this.moved = false; // the reader moved the point since the last frame
     this.side = 0; // of the plot, in CSS pixels
+    this.scale = 0; // pixels of the screen for one of these
 
     this.build(host, withSliders);
     this.sort();
     this.resizing = new ResizeObserver(() => this.layOut());
     this.resizing.observe(this.parts.plot);
+    // At another zoom of the browser a plot of the same size has other pixels.
+    this.zoomed = () => this.layOut();
+    window.addEventListener("resize", this.zoomed);
   }
 
   // -- its parts
@@ -520,8 +524,9 @@ export class LatentMap {
 
   layOut() {
     const side = this.parts.plot.clientWidth;
-    if (!side || side === this.side) return;
-    this.side = side;
+    const scale = window.devicePixelRatio;
+    if (!side || (side === this.side && scale === this.scale)) return;
+    [this.side, this.scale] = [side, scale];
     const { axes } = this.parts;
     axes.replaceChildren();
     const many = side < 300 ? 4 : 6;
@@ -620,6 +625,7 @@ export class LatentMap {
 
   remove() {
     this.resizing.disconnect();
+    window.removeEventListener("resize", this.zoomed);
     cancelAnimationFrame(this.frame);
     clearTimeout(this.telling);
   }

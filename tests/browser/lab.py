@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real browser, for the browser tests and benchmarks/slider.py."""
+"""A real JupyterLab, a browser and its mouse, for the browser tests and benchmarks/slider.py."""
 
 import contextlib
 import json
@@ -42,6 +42,17 @@ def start_browser():
         chromium = playwright.chromium.launch(executable_path=found, args=BROWSER_ARGS)
         yield chromium
         chromium.close()
+
+
+def draw_line(page, canvas, points, steps):
+    """Draw by mouse through points of a canvas, (0, 0) to (1, 1)."""
+    box = canvas.bounding_box()
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for point in at[1:]:
+        page.mouse.move(*point, steps=steps)
+    page.mouse.up()
 
 
 @contextlib.contextmanager

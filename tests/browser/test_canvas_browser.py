@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lab import draw_line
 
 import ae_helpers.canvas
 from ae_helpers.canvas import SIDE, as_mnist
@@ -43,13 +44,7 @@ def drawing(page):
 
 
 def draw(page, *points):
-    box = page.locator("canvas").first.bounding_box()
-    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*at[0])
-    page.mouse.down()
-    for point in at[1:]:
-        page.mouse.move(*point, steps=10)
-    page.mouse.up()
+    draw_line(page, page.locator("canvas").first, points, steps=10)
     page.wait_for_function("window.saves > 0 && window.state.pixels.byteLength > 0")
 
 

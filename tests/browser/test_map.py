@@ -369,6 +369,17 @@ def test_focus_can_be_seen(open_map):
     assert style == "2px"
 
 
+def test_the_points_are_drawn_anew_when_only_the_browsers_zoom_changes(open_map):
+    page = open_map(viewport={"width": 3000, "height": 2700})
+    pixels_and_width = "c => [c.width, c.clientWidth]"
+    before, width = page.locator(".points").evaluate(pixels_and_width)
+    zoomed = {"width": 1500, "height": 1350, "deviceScaleFactor": 2, "mobile": False}  # by 200 %
+    page.context.new_cdp_session(page).send("Emulation.setDeviceMetricsOverride", zoomed)
+    page.wait_for_function("window.devicePixelRatio === 2 && window.innerWidth === 1500")
+    settle(page)
+    assert page.locator(".points").evaluate(pixels_and_width) == [2 * before, width]
+
+
 def test_a_drag_that_leaves_the_map_ends_at_its_edge(open_map, shown):
     page = open_map(reduced_motion="reduce")
     (x_low, _), (y_low, _) = shown._spec["ranges"]

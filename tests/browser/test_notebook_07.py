@@ -5,6 +5,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from lab import draw_line
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -50,13 +51,7 @@ def page(new_page, lab, cells):
 def draw(page, points):
     """Draw a line through points of the board, (0, 0) to (1, 1), and wait until it is encoded."""
     before = page.locator(".place").text_content()
-    box = page.locator("canvas[aria-label^=Board]").bounding_box()
-    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*at[0])
-    page.mouse.down()
-    for point in at[1:]:
-        page.mouse.move(*point, steps=3)
-    page.mouse.up()
+    draw_line(page, page.locator("canvas[aria-label^=Board]"), points, steps=3)
     expect(page.locator(".place")).not_to_have_text(before)
     page.wait_for_timeout(1000)
 
