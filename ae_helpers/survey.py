@@ -1,4 +1,4 @@
-"""Train three kinds of network for many seeds, and keep one line of text for each training.
+"""Train four kinds of network for many seeds, and keep one line of text for each training.
 
 The file that comes with the package was made by::
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
 
 SURVEY = Path(__file__).parent / "pretrained" / "survey.csv"
-SEEDS = {"relu": 256, "linear": 256, "he": 128}  # how many of each kind, from 0 up
+SEEDS = {"relu": 256, "linear": 256, "he": 128, "prelu": 128}  # how many of each kind, from 0 up
 AT_ONCE = 16  # seeds trained before their lines are written
 COLUMNS = ("network", "seed", "loss", "val_loss", "live_at_start", "live", "died_in")
 
@@ -45,7 +45,7 @@ def read_survey(path: Path = SURVEY) -> list[dict[str, object]]:
     --------
     >>> rows = read_survey()
     >>> sorted({row["network"] for row in rows})
-    ['he', 'linear', 'relu']
+    ['he', 'linear', 'prelu', 'relu']
     """
     kinds = {"network": str, "loss": float, "val_loss": float}
     with path.open(newline="") as file:
@@ -84,6 +84,8 @@ def make_network(kind: str) -> "keras.Model":
     kind
         ``"relu"``: the course's autoencoder. ``"linear"``: the same with a linear code.
         ``"he"``: the course's, with He start weights in the layers that end in relu.
+        ``"prelu"``: the same with PReLU in place of relu (He and others 2015: the fraction that
+        passes below 0 is learned, and starts at 0.25).
 
     Returns
     -------
@@ -93,16 +95,19 @@ def make_network(kind: str) -> "keras.Model":
     Examples
     --------
     >>> [make_network(kind).count_params() for kind in SEEDS]
-    [51154, 51154, 51154]
+    [51154, 51154, 51154, 51220]
     """
     import keras
 
     from ae_helpers import build_autoencoder
 
-    if kind == "he":
+    if kind in ("he", "prelu"):
         layers = [keras.Input(shape=(784,))]
         for units in (32, 2, 32):
-            layers.append(keras.layers.Dense(units, "relu", kernel_initializer="he_normal"))
+            activation = "relu" if kind == "he" else None
+            layers.append(keras.layers.Dense(units, activation, kernel_initializer="he_normal"))
+            if kind == "prelu":
+                layers.append(keras.layers.PReLU(keras.initializers.Constant(0.25)))
         network = keras.Sequential([*layers, keras.layers.Dense(784, activation="sigmoid")])
     else:
         network, _, _ = build_autoencoder(latent_activation=kind)

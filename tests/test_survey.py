@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ae_helpers import survey as module
+from ae_helpers.compiled import keras
 from ae_helpers.survey import (
     COLUMNS,
     SEEDS,
@@ -35,11 +36,19 @@ def test_the_loss_gives_every_dead_unit_of_the_shipped_survey_away():
 
 
 def test_each_kind_of_network_is_what_its_name_says():
-    codes = {kind: make_network(kind).layers[-3].activation.__name__ for kind in SEEDS}
-    assert codes == {"relu": "relu", "linear": "linear", "he": "relu"}
-    # With two inputs He's standard deviation is 1, and Keras' usual one a quarter of that.
-    spread = {kind: make_network(kind).layers[-2].kernel.numpy().std() for kind in SEEDS}
-    assert spread["relu"] < 0.4 and spread["linear"] < 0.4 and 0.7 < spread["he"] < 1.3
+    # What the two numbers of the code come from, and start weights before and behind them.
+    codes = {"relu": "relu", "linear": "linear", "he": "relu", "prelu": "PReLU"}
+    for kind in SEEDS:
+        layers = make_network(kind).layers
+        prelus = [layer for layer in layers if isinstance(layer, keras.layers.PReLU)]
+        dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+        assert [layer.units for layer in dense] == [32, 2, 32, 784]
+        assert codes[kind] == ("PReLU" if prelus else dense[1].activation.__name__)
+        assert all(layer.alpha.numpy() == pytest.approx(0.25) for layer in prelus)
+        assert len(prelus) == (3 if kind == "prelu" else 0)
+        # With two inputs He's standard deviation is 1, and Keras' usual one a quarter of that.
+        spread = dense[2].kernel.numpy().std()
+        assert 0.7 < spread < 1.3 if kind in ("he", "prelu") else spread < 0.4
 
 
 def test_a_unit_lives_if_it_gives_more_than_one_value():
