@@ -23,18 +23,18 @@ lab: $(READY)  ## open JupyterLab at the first notebook
 	$(BIN)/jupyter lab notebooks/01_data.ipynb
 
 course: $(READY)  ## run all notebooks in order into build/course/
-	$(BIN)/python -m ae_helpers.course run --out build/course
+	$(BIN)/python tools/course.py run --out build/course
 
 test: $(READY)  ## run every test: lint, units, notebooks, papermill, browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --nbval --nbval-current-env --durations=15 tests notebooks ae_helpers
+	$(BIN)/python -m pytest --nbval --nbval-current-env --durations=15 tests notebooks ae_helpers tools
 
 bench: $(READY)  ## run the benchmarks
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 notebooks: $(READY)  ## execute the notebooks in place and clean their outputs
-	$(BIN)/python -m ae_helpers.course refresh
+	$(BIN)/python tools/course.py refresh
 
 lock: $(READY)  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/pip install --quiet uv

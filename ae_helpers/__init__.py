@@ -18,8 +18,8 @@ _HOME = {
     "check_params": "runs",
     "load_run": "runs",
     "save_run": "runs",
-    "latent_sliders": "explorer",
-    "LatentExplorer": "explorer",
+    "latent_sliders": "widgets.latent_map",
+    "LatentExplorer": "widgets.latent_map",
 }
 
 __all__ = list(_HOME)

@@ -15,8 +15,8 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from ae_helpers.course import CELL_TIMEOUT, NOTEBOOKS
-
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+CELL_TIMEOUT = 1800  # seconds
 IMPORT = "from ae_helpers import quiet_start\nwith quiet_start():\n    import keras"
 PEAK = "import resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
 MAP = "LatentExplorer(run."

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tests" / "browser"))
 from lab import start_browser, start_lab  # noqa: E402
 
 from ae_helpers import load_run  # noqa: E402
-from ae_helpers.explorer import LatentExplorer  # noqa: E402
+from ae_helpers.widgets.latent_map import LatentExplorer  # noqa: E402
 
 MOVES = 200
 SIZE = {"width": 1200, "height": 900}
@@ -53,7 +53,7 @@ from ae_helpers import latent_sliders
 latent_sliders(run.decoder_weights, [low, high])
 """
 MAP = """
-from ae_helpers.explorer import LatentExplorer
+from ae_helpers.widgets.latent_map import LatentExplorer
 LatentExplorer(run.decoder_weights, points=points, labels=labels)
 """
 
@@ -168,7 +168,7 @@ def time_ways(browser, lab) -> None:
 def time_drawing(browser) -> None:
     """Time the map with 60,000 points, from its making to the end of its first frame."""
     page = browser.new_context(viewport=SIZE).new_page()
-    source = (ROOT / "ae_helpers" / "explorer.js").read_text(encoding="utf-8")
+    source = (ROOT / "ae_helpers" / "latent_map.js").read_text(encoding="utf-8")
     times = page.evaluate(
         """async (source) => {
           const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));

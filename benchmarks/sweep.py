@@ -18,9 +18,8 @@ from unittest import mock
 import papermill
 
 from ae_helpers import sweep as sweep_function_home
-from ae_helpers.course import NOTEBOOKS
 
-TRAINING = NOTEBOOKS / "03_training.ipynb"
+TRAINING = Path(__file__).resolve().parents[1] / "notebooks" / "03_training.ipynb"
 SHORT = {"epochs": 3, "n_train": 10_000}
 SEEDS = range(8)
 

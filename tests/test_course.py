@@ -1,8 +1,7 @@
+import course
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-
-from ae_helpers import course
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
 WIDGET = "application/vnd.jupyter.widget-view+json"

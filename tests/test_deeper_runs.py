@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ae_helpers.explorer import apply_layers
 from ae_helpers.model import build_autoencoder
 from ae_helpers.runs import check_params, load_run, save_run
+from ae_helpers.widgets.latent_map import apply_layers
 
 PARAMS = {"hidden_dim": [24, 16, 8], "latent_dim": 2, "latent_activation": "linear"}
 SILU = PARAMS | {"hidden_activation": "silu"}

@@ -10,7 +10,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from ae_helpers import build_autoencoder, exercises, quiet_start
-from ae_helpers.layers import apply_layers
+from ae_helpers.numpy_layers import apply_layers
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 random = np.random.default_rng(0)

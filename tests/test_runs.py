@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ae_helpers import build_autoencoder, check_params, load_run, prepare, quiet_start, save_run
-from ae_helpers.layers import apply_layers
+from ae_helpers.numpy_layers import apply_layers
 from ae_helpers.runs import run_names
 
 with quiet_start():

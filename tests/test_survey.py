@@ -4,10 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from ae_helpers import survey as module
-from ae_helpers.compiled import keras
-from ae_helpers.survey import (
+import survey as module
+from survey import (
     COLUMNS,
     SEEDS,
     SURVEY,
@@ -16,6 +14,8 @@ from ae_helpers.survey import (
     read_survey,
     survey,
 )
+
+from ae_helpers.compiled import keras
 
 
 def test_the_shipped_survey_is_whole_and_small():

@@ -18,8 +18,9 @@ import pytest
 from chaos_sweep import kill_a_worker, kill_and_resume, leave_in_peace, live_processes
 from sweep_notebooks import SAVE, write_notebook, write_training
 
-from ae_helpers import sweep_dask, sweep_run
-from ae_helpers.sweep import main, sweep
+from ae_helpers.sweep import cluster, sweep
+from ae_helpers.sweep import run as sweep_run
+from ae_helpers.sweep.__main__ import main
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ DONE |= {"data_fingerprint": None, "versions": {}}
 
 def do_by(distribute, monkeypatch):
     """Put a generator in the place of workers."""
-    monkeypatch.setattr(sweep_dask, "distribute", distribute)
-    monkeypatch.setattr(sweep_dask, "connect", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(cluster, "distribute", distribute)
+    monkeypatch.setattr(cluster, "connect", lambda *_: contextlib.nullcontext())
 
 
 def rows_of(out):
@@ -119,7 +120,7 @@ def test_the_table_is_written_while_the_other_runs_go_on(tmp_path, monkeypatch):
 
 def test_a_sweep_that_never_began_needs_no_resume(tmp_path, monkeypatch):
     notebook = write_training(tmp_path / "n.ipynb")
-    monkeypatch.setattr(sweep_dask, "CONNECT", 1)  # second
+    monkeypatch.setattr(cluster, "CONNECT", 1)  # second
     with pytest.raises(ConnectionError):
         sweep(notebook, {"seed": [1]}, out=tmp_path / "out", scheduler="tcp://localhost:1")
     do_by(lambda client, work, tasks: iter([("run-0000", DONE, {})]), monkeypatch)
@@ -171,7 +172,7 @@ def test_a_second_sweep_into_one_folder_is_refused(tmp_path, capsys):
 def test_what_cannot_work_is_refused_before_anything_starts(
     tmp_path, capsys, monkeypatch, arguments, message
 ):
-    monkeypatch.setattr(sweep_dask, "CONNECT", 1)  # second
+    monkeypatch.setattr(cluster, "CONNECT", 1)  # second
     notebook = write_training(tmp_path / "n.ipynb")
     assert main([str(notebook), f"--out={tmp_path / 'out'}", *arguments]) == 2
     assert message in capsys.readouterr().err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sweep_notebooks import write_notebook, write_training
 
-from ae_helpers.sweep_grid import find_defaults, make_plan, read_value, read_values
+from ae_helpers.sweep.grid import find_defaults, make_plan, read_value, read_values
 
 
 @pytest.mark.parametrize(

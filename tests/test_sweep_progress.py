@@ -2,7 +2,7 @@
 
 import pytest
 
-from ae_helpers import sweep_progress
+from ae_helpers.sweep import progress
 
 DONE, FAILED = {"status": "done"}, {"status": "failed"}
 
@@ -11,7 +11,7 @@ DONE, FAILED = {"status": "done"}, {"status": "failed"}
 def wait(monkeypatch):
     """Return a function that lets time go by."""
     now = [0.0]
-    monkeypatch.setattr(sweep_progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
 
     def wait(seconds):
         now[0] += seconds
@@ -20,8 +20,8 @@ def wait(monkeypatch):
 
 
 def test_on_a_terminal_one_line_is_written_over(wait, capsys, monkeypatch):
-    monkeypatch.setattr(sweep_progress.sys.stdout, "isatty", lambda: True, raising=False)
-    show = sweep_progress.start_progress(3, done_before=0)
+    monkeypatch.setattr(progress.sys.stdout, "isatty", lambda: True, raising=False)
+    show = progress.start_progress(3, done_before=0)
     for outcome in (None, DONE, FAILED, DONE):
         show(outcome)
         wait(10)
@@ -32,8 +32,8 @@ def test_on_a_terminal_one_line_is_written_over(wait, capsys, monkeypatch):
 
 
 def test_the_time_left_counts_down_between_two_runs(wait, capsys, monkeypatch):
-    monkeypatch.setattr(sweep_progress.sys.stdout, "isatty", lambda: True, raising=False)
-    show = sweep_progress.start_progress(20, done_before=10)
+    monkeypatch.setattr(progress.sys.stdout, "isatty", lambda: True, raising=False)
+    show = progress.start_progress(20, done_before=10)
     left = []
     for seconds, outcome in ((20, DONE), (20, DONE), (50, None), (500, None)):
         wait(seconds)
@@ -49,9 +49,9 @@ def test_in_a_notebook_the_bar_leaves_one_line(wait, capsys, monkeypatch):
         def update(self, data, raw):
             shown.append(data["text/plain"])
 
-    monkeypatch.setattr(sweep_progress, "_in_notebook", lambda: True)
+    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda data, **_: Handle())
-    show = sweep_progress.start_progress(2, done_before=1)
+    show = progress.start_progress(2, done_before=1)
     show(None)
     show(DONE)
     assert shown == [f"[{'#' * 15}{'.' * 15}] 1 of 2 runs done, 0 failed", ""]
@@ -59,7 +59,7 @@ def test_in_a_notebook_the_bar_leaves_one_line(wait, capsys, monkeypatch):
 
 
 def test_in_a_file_there_are_few_lines(wait, capsys):
-    show = sweep_progress.start_progress(1000, done_before=0)
+    show = progress.start_progress(1000, done_before=0)
     for _ in range(1000):
         show(DONE)
         wait(1)

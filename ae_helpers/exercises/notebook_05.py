@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ae_helpers.exercises.answers import as_array, as_number, as_whole, verdict
-from ae_helpers.layers import DenseLayer, apply_layers
+from ae_helpers.numpy_layers import DenseLayer, apply_layers
 
 
 def check_point_of(digit: int, answer: Any, codes: np.ndarray, labels: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ae_helpers.exercises.answers import as_number, as_text, as_whole, count_verdict, verdict
-from ae_helpers.sweep_grid import read_values
+from ae_helpers.sweep.grid import read_values
 
 
 def check_run_count(answer: Any, *vary: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import ae_helpers
-from ae_helpers.explorer import LatentExplorer
-from ae_helpers.layers import apply_layers, to_uint8
+from ae_helpers.numpy_layers import apply_layers, to_uint8
+from ae_helpers.widgets import latent_map
+from ae_helpers.widgets.latent_map import LatentExplorer
 
-MODULE = Path(ae_helpers.__file__).with_name("explorer.js").read_text(encoding="utf-8")
+MODULE = Path(latent_map.__file__).with_suffix(".js").read_text(encoding="utf-8")
 IMPORT = "await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })))"
 
 
@@ -36,7 +36,7 @@ decoder, points, labels, images = digits()
 """
 WIDGET = f"""{SETUP}
 from IPython.display import display
-from ae_helpers.explorer import LatentExplorer
+from ae_helpers.widgets.latent_map import LatentExplorer
 
 shown = LatentExplorer(decoder, points=points, labels=labels, images=images)
 display(shown, shown.sliders())

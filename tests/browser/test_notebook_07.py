@@ -13,7 +13,7 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "07_comparing_models.ipynb"
 # What the board's cells take from those before them, on the sample.
 BEFORE = """import numpy as np
 from ae_helpers import load_mnist, load_run, prepare
-from ae_helpers.layers import apply_layers
+from ae_helpers.numpy_layers import apply_layers
 
 (X_train, y_train), _ = load_mnist("sample")
 runs = {"deep": load_run("07_deep")}

@@ -8,7 +8,7 @@ import numpy as np
 import traitlets
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-SIDE = 112  # pixels of the board, as in canvas.js
+SIDE = 112  # pixels of the board, as in drawing_board.js
 BOX = 20  # MNIST's digits fill a box of 20 × 20 pixels in the 28 × 28
 
 
@@ -28,7 +28,7 @@ class DrawingBoard(anywidget.AnyWidget):
     ((28, 28), np.uint8(0))
     """
 
-    _esm = Path(__file__).with_name("canvas.js")
+    _esm = Path(__file__).with_name("drawing_board.js")
     pixels = traitlets.CBytes(b"").tag(sync=True)  # C: the browser sends a memoryview
 
     @property

@@ -1,4 +1,4 @@
-"""Draw docs/result.png, the README's picture: `.venv/bin/python docs/make_result.py`."""
+"""Draw docs/result.png, the README's picture: `.venv/bin/python tools/make_result.py`."""
 
 import io
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ae_helpers import load_mnist, load_run, prepare
-from ae_helpers.layers import apply_layers
+from ae_helpers.numpy_layers import apply_layers
 from ae_helpers.plots import PALETTE, new_figure, scatter_codes
 
 run = load_run("article")
@@ -29,4 +29,4 @@ right.set(xlabel="z₁", ylabel="z₂", title="… and any two numbers are a dig
 drawn = io.BytesIO()
 figure.savefig(drawn, dpi=90)
 picture = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
-picture.save(Path(__file__).with_name("result.png"), optimize=True)
+picture.save(Path(__file__).parents[1] / "docs" / "result.png", optimize=True)

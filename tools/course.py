@@ -143,7 +143,7 @@ def _print_table(rows: list[tuple[str, ...]]) -> None:
 
 def main() -> int:
     """Read the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ae_helpers.course", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run all notebooks in order")
     run.add_argument("--out", type=Path, default=Path("build/course"))

@@ -6,8 +6,8 @@ import pytest
 import traitlets
 from PIL import Image, ImageDraw
 
-import ae_helpers.canvas
-from ae_helpers.canvas import SIDE, DrawingBoard, as_mnist, read_digit
+from ae_helpers.widgets import drawing_board
+from ae_helpers.widgets.drawing_board import SIDE, DrawingBoard, as_mnist, read_digit
 
 
 def seven(size=(120, 160), paper=255, ink=0, mode="L"):
@@ -108,7 +108,7 @@ def test_the_board_refuses_pixels_of_another_size(wrong):
 
 
 def test_python_and_browser_have_the_same_board():
-    script = Path(ae_helpers.canvas.__file__).with_name("canvas.js").read_text()
+    script = Path(drawing_board.__file__).with_suffix(".js").read_text()
     assert int(re.search(r"const SIDE = (\d+)", script)[1]) == SIDE
 
 

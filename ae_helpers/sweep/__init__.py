@@ -1,24 +1,16 @@
-r"""Many runs of one notebook by papermill, on this machine or on a Dask cluster.
+"""Many runs of one notebook by papermill, on this machine or on a Dask cluster."""
 
-    python -m ae_helpers.sweep notebooks/03_training.ipynb \
-        --vary seed=0:8 --vary latent_activation=relu,linear --set epochs=10 --out runs/sweep1
-
-makes sixteen runs and one table of them, runs/sweep1/results.csv.
-"""
-
-import argparse
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ae_helpers import sweep_dask, sweep_folder
-from ae_helpers.sweep_grid import Plan, find_defaults, make_plan, read_value, read_values
-from ae_helpers.sweep_progress import start_progress
-from ae_helpers.sweep_run import run_on_worker
+from ae_helpers.sweep import cluster, folder
+from ae_helpers.sweep.grid import Plan, find_defaults, make_plan
+from ae_helpers.sweep.progress import start_progress
+from ae_helpers.sweep.run import run_on_worker
 
 MANY = 10_000  # runs; more than these are seldom meant
 BETWEEN_WRITES = 1.0  # seconds at least between two versions of results.csv,
@@ -85,7 +77,7 @@ def sweep(
     ConnectionError
         If the cluster cannot be reached, or is lost.
     """
-    plan, defaults = _prepare(notebook, vary, fixed or {}, out, yes)
+    plan, defaults = prepare(notebook, vary, fixed or {}, out, yes)
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers} cannot work: it must be a whole number from 1 up.")
     if workers is not None and scheduler is not None:
@@ -93,27 +85,27 @@ def sweep(
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout={timeout} cannot work: it must be a number of seconds above 0.")
     out = Path(out).resolve()
-    with sweep_folder.locked(out):
-        sweep_folder.read_sweep(out, plan.identity)  # again, now that nobody else writes there
-        outcomes = sweep_folder.read_outcomes(out, plan.names)
+    with folder.locked(out):
+        folder.read_sweep(out, plan.identity)  # again, now that nobody else writes there
+        outcomes = folder.read_outcomes(out, plan.names)
         done = {name for name, outcome in outcomes.items() if outcome["status"] == "done"}
         if outcomes and not resume:
             raise ValueError(
                 f"{out} holds this sweep already, with {len(done)} of {len(plan.runs)} runs done: "
                 "resume it (--resume), or use another folder."
             )
-        sweep_folder.write_sweep(out, plan.identity, defaults)
+        folder.write_sweep(out, plan.identity, defaults)
         try:
             if len(done) < len(plan.runs):
                 options = {"scheduler": scheduler, "workers": workers, "timeout": timeout}
                 _run(plan, defaults, outcomes, out, **options)
         finally:
-            rows = sweep_folder.table(outcomes, list(plan.identity["vary"]))
-            sweep_folder.write_results(out, rows)
+            rows = folder.table(outcomes, list(plan.identity["vary"]))
+            folder.write_results(out, rows)
     return rows
 
 
-def _prepare(
+def prepare(
     notebook: str | Path,
     vary: Mapping[str, Iterable[Any]],
     fixed: Mapping[str, Any],
@@ -126,7 +118,7 @@ def _prepare(
     if n_runs > MANY and not yes:
         raise ValueError(f"These are {n_runs:,} runs: if they are meant, say so (--yes).")
     plan = make_plan(Path(notebook), vary, fixed)
-    held = sweep_folder.read_sweep(Path(out), plan.identity)
+    held = folder.read_sweep(Path(out), plan.identity)
     return plan, held["defaults"] if held else find_defaults(plan)
 
 
@@ -157,111 +149,23 @@ def _run(
         for name, params in given.items()
     }
     show = start_progress(len(plan.runs), len(plan.runs) - len(tasks))
-    (out / sweep_folder.WORK).mkdir()
-    scratch = Path(tempfile.mkdtemp(dir=out / sweep_folder.WORK))
+    (out / folder.WORK).mkdir()
+    scratch = Path(tempfile.mkdtemp(dir=out / folder.WORK))
     next_write, to_write = time.monotonic() + BETWEEN_WRITES, False
-    with sweep_dask.connect(scheduler, workers, len(tasks), scratch) as client:
-        for result in sweep_dask.distribute(client, run_on_worker, tasks):
+    with cluster.connect(scheduler, workers, len(tasks), scratch) as client:
+        for result in cluster.distribute(client, run_on_worker, tasks):
             outcome = None
             if result is not None:
                 name, outcome, files = result
                 params = defaults | given[name]
                 outcome = {"run": name, "params": params, "seed": params.get("seed")} | outcome
-                sweep_folder.write_run(out, outcome, files)
+                folder.write_run(out, outcome, files)
                 outcomes[name], to_write = outcome, True
             show(outcome)
             begin = time.monotonic()
             if to_write and begin >= next_write:
-                rows = sweep_folder.table(outcomes, list(plan.identity["vary"]))
-                sweep_folder.write_results(out, rows)
+                rows = folder.table(outcomes, list(plan.identity["vary"]))
+                folder.write_results(out, rows)
                 seconds = time.monotonic() - begin
                 next_write = begin + max(BETWEEN_WRITES, seconds / WRITING)
                 to_write = False
-
-
-def _name_and_text(argument: str) -> tuple[str, str]:
-    name, equals, text = argument.partition("=")
-    if not (name.isidentifier() and equals):
-        raise argparse.ArgumentTypeError(f"{argument!r} must be NAME=VALUE")
-    return name, text
-
-
-def _pairs(option: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ValueError(f"{option} {twice[0]} is there twice: give all its values at once.")
-    return dict(pairs)
-
-
-def _print_runs(plan: Plan) -> None:
-    rows = [["run", *plan.runs[0]]]
-    rows += [
-        [name, *map(repr, run.values())] for name, run in zip(plan.names, plan.runs, strict=True)
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(line.rstrip())
-    print(f"{len(plan.runs)} runs; a dry run starts none")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Read the command line and run the sweep.
-
-    Returns
-    -------
-    int
-        0 if all runs are done, 1 if one failed, 2 if nothing could start, 130 after Ctrl-C.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m ae_helpers.sweep",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    pair = {"action": "append", "default": [], "type": _name_and_text}
-    add("notebook", help="with a cell tagged parameters")
-    add("--vary", **pair, metavar="NAME=VALUES", help="a,b,c; or 0:8 for 0, 1, ... 7")
-    add("--set", **pair, metavar="NAME=VALUE", help="the same in all runs")
-    add("--out", required=True, help="the folder of the sweep")
-    add("--workers", type=int, help="runs at a time; by default one for each core")
-    add("--scheduler", metavar="tcp://...", help="a Dask cluster, in place of this machine")
-    add("--timeout", type=float, metavar="SECONDS", help="stop a run that takes longer")
-    add("--resume", action="store_true", help="make only the runs that are missing or failed")
-    add("--dry-run", action="store_true", help="print the table of runs and start none")
-    add("--yes", action="store_true", help=f"allow more than {MANY:,} runs")
-    options = parser.parse_args(arguments)
-    try:
-        vary = _pairs("--vary", [(name, read_values(text)) for name, text in options.vary])
-        fixed = _pairs("--set", [(name, read_value(text)) for name, text in options.set])
-        if options.dry_run:
-            plan, _ = _prepare(options.notebook, vary, fixed, options.out, options.yes)
-            _print_runs(plan)
-            return 0
-        rows = sweep(
-            options.notebook,
-            vary,
-            out=options.out,
-            fixed=fixed,
-            workers=options.workers,
-            scheduler=options.scheduler,
-            timeout=options.timeout,
-            resume=options.resume,
-            yes=options.yes,
-        )
-    except (ValueError, OSError) as error:  # a cluster that is lost is an OSError too
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted: the same line with --resume makes what is missing.", file=sys.stderr)
-        return 130
-    failed = [row for row in rows if row["status"] != "done"]
-    for row in failed[:10]:
-        print(f"{row['run']} failed: {row['error']}")
-    print(f"{len(rows) - len(failed)} of {len(rows)} runs done: {options.out}/results.csv")
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

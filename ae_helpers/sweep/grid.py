@@ -202,7 +202,7 @@ def find_defaults(plan: Plan) -> dict[str, Any]:
     ValueError
         If the notebook has no parameters, or not those that the plan gives it.
     """
-    from ae_helpers.sweep_run import import_papermill
+    from ae_helpers.sweep.run import import_papermill
 
     papermill = import_papermill()
     import nbformat

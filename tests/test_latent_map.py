@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ae_helpers import load_run
-from ae_helpers.explorer import MAX_IMAGES, LatentExplorer, latent_sliders
-from ae_helpers.layers import apply_layers, to_uint8
+from ae_helpers.numpy_layers import apply_layers, to_uint8
+from ae_helpers.widgets.latent_map import MAX_IMAGES, LatentExplorer, latent_sliders
 
 random = np.random.default_rng(4)
 DECODER = [
@@ -157,7 +157,7 @@ def test_a_range_that_cannot_work_is_refused(z_range, message):
 def test_sliders_and_map_import_neither_tensorflow_nor_pyplot():
     code = (
         "import sys, numpy as np\n"
-        "from ae_helpers.explorer import LatentExplorer, latent_sliders\n"
+        "from ae_helpers.widgets.latent_map import LatentExplorer, latent_sliders\n"
         "decoder = [(np.eye(2, 784), np.zeros(784), 'relu')]\n"
         "latent_sliders(decoder, [[0, 0], [1, 1]]).x = 0.25\n"
         "LatentExplorer(decoder, points=[[0, 0]], labels=[1]).x = 0.25\n"

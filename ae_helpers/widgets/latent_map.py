@@ -10,7 +10,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from ae_helpers.layers import DenseLayer, apply_layers, check_decoder, to_uint8
+from ae_helpers.numpy_layers import DenseLayer, apply_layers, check_decoder, to_uint8
 
 # Matplotlib's petroff10, as in the figures: ten colours that the colour-blind can tell apart.
 COLOURS = (
@@ -109,7 +109,7 @@ class MapSliders(ipywidgets.VBox):
 class LatentExplorer(anywidget.AnyWidget):
     """The latent map: real digits as points, and the decoder at the point you touch.
 
-    Everything happens in the browser (``explorer.js``), the decoder too: a move costs one frame
+    Everything happens in the browser (``latent_map.js``), the decoder too: a move costs one frame
     and works while the kernel is busy.
 
     Parameters
@@ -149,7 +149,7 @@ class LatentExplorer(anywidget.AnyWidget):
     LatentExplorer(2 points in 2 classes): run this cell in JupyterLab to move through the map
     """
 
-    _esm = Path(__file__).with_name("explorer.js")
+    _esm = Path(__file__).with_name("latent_map.js")
 
     x = traitlets.Float().tag(sync=True)
     y = traitlets.Float().tag(sync=True)
@@ -232,7 +232,7 @@ class LatentExplorer(anywidget.AnyWidget):
         FileNotFoundError
             If the folder to write to does not exist.
         """
-        from ae_helpers.page import write_page
+        from ae_helpers.widgets.page import write_page
 
         names = ("weights", "points", "labels", "images")
         data = {name: getattr(self, f"_{name}") for name in names}

@@ -99,7 +99,7 @@ def _run_process(folder: Path, task: dict[str, Any]) -> str | None:
         # Its standard input is a pipe that closes when this process dies, however it dies.
         # The session of its own keeps the terminal's Ctrl-C from it: the sweep decides.
         process = subprocess.Popen(
-            [sys.executable, "-m", "ae_helpers.sweep_run", str(folder)],
+            [sys.executable, "-c", "from ae_helpers.sweep.run import main; main()", str(folder)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -211,7 +211,3 @@ def main() -> None:
     error = _run_notebook(folder)
     if error is not None:
         (folder / "error.txt").write_text(error, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -53,7 +53,7 @@ def write_page(
     title
         Plain text; it is escaped.
     module
-        The text of ``explorer.js``.
+        The text of ``latent_map.js``.
     spec, data
         What `LatentExplorer` sends to the browser; the bytes are deflated.
 

@@ -2,7 +2,7 @@
 
 The file that comes with the package was made by::
 
-    python -m ae_helpers.survey
+    python tools/survey.py
 
 It takes about half an hour on two cores. Interrupt it when you like: it goes on where it stopped.
 """
@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
-SURVEY = Path(__file__).parent / "pretrained" / "survey.csv"
+SURVEY = Path(__file__).parents[1] / "ae_helpers" / "pretrained" / "survey.csv"
 SEEDS = {"relu": 256, "linear": 256, "he": 128, "prelu": 128}  # how many of each kind, from 0 up
 AT_ONCE = 16  # seeds trained before their lines are written
 COLUMNS = ("network", "seed", "loss", "val_loss", "live_at_start", "live", "died_in")
@@ -29,7 +29,7 @@ def read_survey(path: Path = SURVEY) -> list[dict[str, object]]:
     Parameters
     ----------
     path
-        A file that ``python -m ae_helpers.survey`` made; by default the one that is shipped:
+        A file that ``python tools/survey.py`` made; by default the one that is shipped:
         the full MNIST, 10 epochs, batches of 32, adam, binary cross-entropy.
 
     Returns
@@ -149,7 +149,7 @@ def main() -> None:
     """Read the command line."""
     from ae_helpers import data_name, load_mnist
 
-    parser = argparse.ArgumentParser(prog="python -m ae_helpers.survey", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=SURVEY, help="by default the shipped file")
     parser.add_argument("--kinds", nargs="+", choices=SEEDS, default=SEEDS)
     parser.add_argument("--seeds", type=int, help="how many of each kind, from 0 up")

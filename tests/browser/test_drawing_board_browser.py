@@ -1,4 +1,4 @@
-"""The board of canvas.js in a real browser, with a stand-in for the widget's model."""
+"""The board of drawing_board.js in a real browser, with a stand-in for the widget's model."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from lab import draw_line
 
-import ae_helpers.canvas
-from ae_helpers.canvas import SIDE, as_mnist
+from ae_helpers.widgets import drawing_board
+from ae_helpers.widgets.drawing_board import SIDE, as_mnist
 
 PAGE = """<!doctype html><body style="margin: 20px">
 <div id="one"></div><div id="two"></div><script type="module">
@@ -31,7 +31,7 @@ window.ready = true;
 
 @pytest.fixture
 def page(new_page):
-    script = Path(ae_helpers.canvas.__file__).with_name("canvas.js").read_text()
+    script = Path(drawing_board.__file__).with_suffix(".js").read_text()
     page = new_page()
     page.set_content(PAGE.replace("SOURCE", json.dumps(script)))
     page.wait_for_function("window.ready")
