@@ -179,7 +179,7 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
     >>> [(kernel.shape, activation) for kernel, _, activation in dense_layers(decoder)]
     [((2, 32), 'relu'), ((32, 784), 'sigmoid')]
     """
-    taken, known = [], [*LATENT_ACTIVATIONS, "silu"]
+    taken, known = [], dict.fromkeys((*LATENT_ACTIVATIONS, *HIDDEN_ACTIVATIONS))
     for layer in model.layers:
         kind, weights = type(layer).__name__, layer.get_weights()
         if kind == "InputLayer":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ae_helpers.model import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS, N_PIXELS, layer_plan
+from ae_helpers.numpy_layers import DenseLayer
 
 if TYPE_CHECKING:
     import keras
@@ -25,10 +26,27 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 FILES = ("params.json", "history.csv", "metrics.json", "weights.npz")
 
 LOSSES = ("binary_crossentropy", "mse", "mae")
-NETWORK = ("hidden_dim", "latent_dim", "latent_activation")  # what load_run needs
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
+NETWORK = ("hidden_dim", "latent_dim", "latent_activation")  # what load_run needs
 
-DenseLayer = tuple[np.ndarray, np.ndarray, str]
+# The course's parameters, the same in every notebook: the smallest whole number that each may be,
+# or the names to choose from; None stands for any name.
+PARAMETERS: dict[str, int | tuple[str, ...] | None] = {
+    "data_source": None,
+    "run_name": None,
+    "seed": 0,
+    "epochs": 1,
+    "batch_size": 1,
+    "hidden_dim": 1,
+    "latent_dim": 1,
+    "latent_activation": LATENT_ACTIVATIONS,
+    "hidden_activation": HIDDEN_ACTIVATIONS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "n_train": 0,
+    "n_seeds": 1,
+    "n_grid": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -90,14 +108,13 @@ def check_params(**params: Any) -> dict[str, Any]:
     Parameters
     ----------
     **params
-        Any of the course's parameters: ``data_source``, ``run_name``, ``seed``, ``epochs``,
-        ``batch_size``, ``hidden_dim``, ``latent_dim``, ``latent_activation``,
-        ``hidden_activation``, ``loss``, ``optimizer``, ``n_train``, ``n_seeds``, ``n_grid``.
+        Any of the course's parameters, which `PARAMETERS` names.
 
     Returns
     -------
     dict
-        The same parameters, to be saved with the run; NumPy's whole numbers become plain ones.
+        The same parameters, as JSON can hold them: NumPy's whole numbers become plain ones, and
+        a tuple becomes a list.
 
     Raises
     ------
@@ -112,32 +129,21 @@ def check_params(**params: Any) -> dict[str, Any]:
     Traceback (most recent call last):
     ValueError: epochs='ten' cannot work: it must be a whole number from 1 up.
     """
-    smallest = {"epochs": 1, "batch_size": 1, "hidden_dim": 1, "latent_dim": 1}
-    smallest |= {"seed": 0, "n_train": 0, "n_seeds": 1, "n_grid": 2}
-    choices = {"latent_activation": LATENT_ACTIVATIONS, "hidden_activation": HIDDEN_ACTIVATIONS}
-    choices |= {"loss": LOSSES, "optimizer": OPTIMIZERS}
-    params = {
-        name: int(value) if isinstance(value, np.integer) else value
-        for name, value in params.items()
-    }
+    params = {name: _plain(value) for name, value in params.items()}
     for name, value in params.items():
-        if name in smallest:
+        if name not in PARAMETERS:
+            raise ValueError(f"There is no parameter {name!r} in this course.")
+        known = PARAMETERS[name]
+        if isinstance(known, int):
             several = name == "hidden_dim" and isinstance(value, list)
             numbers = value if several else [value]
-            ok = bool(numbers) and all(
-                type(number) is int and smallest[name] <= number < 2**32 for number in numbers
-            )
-            allowed = f"a whole number from {smallest[name]} up"
+            ok = bool(numbers) and all(type(n) is int and known <= n < 2**32 for n in numbers)
+            allowed = f"a whole number from {known} up"
             if name == "hidden_dim":
                 allowed += ", or a list of such numbers"
-        elif name in choices:
-            ok = value in choices[name]
-            allowed = "one of " + ", ".join(choices[name])
-        elif name in ("data_source", "run_name"):
-            ok = isinstance(value, str) and value != ""
-            allowed = "a name"
         else:
-            raise ValueError(f"There is no parameter {name!r} in this course.")
+            ok = value in known if known else isinstance(value, str) and value != ""
+            allowed = "one of " + ", ".join(known) if known else "a name"
         if not ok:
             raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}.")
     if "run_name" in params:
@@ -290,6 +296,13 @@ def run_names() -> list[str]:
     """Name the runs there are, your own and the shipped ones, in alphabetical order."""
     folders = [f for base in (runs_dir(), PRETRAINED) if base.is_dir() for f in base.iterdir()]
     return sorted({f.name for f in folders if f.is_dir() and not f.name.startswith(".")})
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists and NumPy's whole numbers into Python's, as JSON holds them."""
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def _check_name(name: str) -> None:

@@ -81,6 +81,13 @@ def test_widths_that_cannot_work_are_refused(hidden_dim):
         build_autoencoder(hidden_dim=hidden_dim)
 
 
+def test_a_tuple_of_widths_is_built_saved_and_loaded_as_a_list_is():
+    params = PARAMS | {"hidden_dim": (24, np.int64(16), 8)}
+    autoencoder, _, _ = build_autoencoder(**PARAMS | {"hidden_dim": (24, 16, 8)})
+    save_run("deep", autoencoder, HISTORY, params)
+    assert load_run("deep").params == PARAMS
+
+
 def test_only_the_hidden_layers_can_be_several():
     with pytest.raises(ValueError, match="latent_dim="):
         check_params(latent_dim=[2])
