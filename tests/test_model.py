@@ -41,14 +41,29 @@ def test_widths_and_activation_are_the_ones_given():
     assert encoder.layers[1].units == 8
 
 
+def test_a_deeper_decoder_mirrors_the_encoder():
+    autoencoder, _, decoder = build_autoencoder([24, 16, 8], 2, "linear", "silu")
+    assert [layer.units for layer in autoencoder.layers[1:]] == [24, 16, 8, 2, 8, 16, 24, 784]
+    activations = [layer.activation.__name__ for layer in autoencoder.layers[1:]]
+    assert activations == ["silu"] * 3 + ["linear"] + ["silu"] * 3 + ["sigmoid"]
+    assert decoder.layers[1:] == autoencoder.layers[5:]
+
+
+def test_a_list_of_one_is_the_same_network():
+    one, two = (build_autoencoder(hidden_dim=h)[0] for h in (32, [32]))
+    assert [layer.name for layer in one.layers] == [layer.name for layer in two.layers]
+
+
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
         ({"latent_dim": 0}, "latent_dim=0"),
         ({"latent_dim": 2.0}, r"latent_dim=2\.0"),
+        ({"latent_dim": [2]}, r"latent_dim=\[2\]"),
         ({"hidden_dim": -1}, "hidden_dim=-1"),
-        ({"hidden_dim": True}, "hidden_dim=True"),
+        *[({"hidden_dim": bad}, "hidden_dim=") for bad in (True, [], [32, 0], "32", [[32]], None)],
         ({"latent_activation": "rellu"}, "latent_activation='rellu' is not known"),
+        ({"hidden_activation": "softmax"}, "hidden_activation='softmax' is not known"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(given, fault):
