@@ -78,7 +78,7 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
             print(error)
             arrays = _read_sample()
     else:
-        arrays = _read_npz(Path(source))
+        arrays = _read_npz(Path(source).expanduser())
     train, test = arrays
     print(_notice(data_name(train, test), len(train[0]), len(test[0])))
     return train, test

@@ -69,9 +69,12 @@ def test_the_sample_holds_no_image_twice():
 
 
 def test_auto_takes_the_file_that_the_environment_names(npz, monkeypatch):
-    monkeypatch.setenv("AE_MNIST", str(npz()))
-    (X_train, _), _ = load_mnist()
-    assert len(X_train) == 20
+    path = npz()
+    monkeypatch.setenv("HOME", str(path.parent))
+    for name in (str(path), f"~/{path.name}"):
+        monkeypatch.setenv("AE_MNIST", name)
+        (X_train, _), _ = load_mnist()
+        assert len(X_train) == 20
 
 
 class LoginPage(http.server.BaseHTTPRequestHandler):

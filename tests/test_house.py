@@ -1,6 +1,7 @@
 """What holds the repository together: dependencies, floors, commands, documents."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -135,19 +136,77 @@ def test_every_public_name_can_be_had(name):
     assert callable(getattr(ae_helpers, name))
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+def make(*arguments, folder=REPOSITORY, more_rules="", **environment):
+    # Without what `make test` itself was given.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        ["make", "-f", "Makefile", "-f", "-", *arguments],
+        cwd=folder,
+        env=kept | environment,
+        input=more_rules,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+@needs_make
 def test_make_has_its_targets_and_lists_them():
-    listed = make()
+    _, listed = make()
     for target in TARGETS:
-        make("-n", target)
+        assert make("-n", target, "PYTHON=python3")[0] == 0
         assert re.search(rf"^make {target} ", listed, re.MULTILINE), f"`make` hides {target}"
     assert set(re.findall(r"^make ([a-z]+) ", listed, re.MULTILINE)) - {"help"} == set(TARGETS)
 
 
-def make(*arguments):
-    done = subprocess.run(["make", *arguments], cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@needs_make
+@pytest.mark.parametrize("name", ["AE_MNIST", "AE_RUNS_DIR"])
+@pytest.mark.parametrize("path", ["/data/mnist.npz", "mnist.npz", "my data/mnist.npz", "/a b/$c"])
+def test_make_leads_to_a_named_path_from_every_folder(name, path):
+    show = f"show: ; @printenv {name}"
+    ways = [make("-s", "show", f"{name}={path}", more_rules=show)]
+    ways += [make("-s", "show", more_rules=show, **{name: path})]
+    assert ways == [(0, f"{REPOSITORY / path}\n")] * 2
+
+
+@pytest.fixture
+def fresh_clone(tmp_path):
+    """What `make` needs to set up, and two stand-ins for Python: ``fit`` and ``unfit``."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    makes_venv = 'if [ "$2" = venv ]; then mkdir -p .venv/bin; cp fit .venv/bin/python; fi'
+    for name, does in (("fit", makes_venv), ("unfit", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} $* >> log\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+@needs_make
+@pytest.mark.parametrize("python", ["./unfit", "./none", ""])
+def test_make_refuses_an_unfit_python_before_it_makes_anything(fresh_clone, python):
+    code, printed = make(".venv/.ready", f"PYTHON={python}", folder=fresh_clone)
+    assert code != 0
+    said, failed = printed.splitlines()
+    assert said.startswith(f"{python or 'python3'} is no Python from 3.11 to 3.13: install one")
+    assert failed.startswith("make: ***")
+    assert not (fresh_clone / ".venv").exists()
+
+
+@needs_make
+def test_make_makes_the_environment_of_an_unfit_python_anew(fresh_clone):
+    (fresh_clone / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(fresh_clone / "unfit", fresh_clone / ".venv" / "bin" / "python")
+    code, printed = make(".venv/.ready", "PYTHON=./fit", folder=fresh_clone)
+    assert code == 0, printed
+    assert "-m venv --clear .venv" in (fresh_clone / "log").read_text()
+    before = (fresh_clone / "log").read_text().count("-m venv")
+    (fresh_clone / "requirements.lock").touch()
+    make(".venv/.ready", "PYTHON=./fit", folder=fresh_clone)
+    assert (fresh_clone / "log").read_text().count("-m venv") == before, "a fit one stays"
 
 
 # A letter in brackets keeps a pattern from finding itself. What stands before a path must not be
