@@ -23,13 +23,14 @@ BROWSER_ARGS = [
 ]
 READY = """name => {
   const panel = window.jupyterapp?.shell.currentWidget;
-  return panel?.context?.path === name && panel.sessionContext.session?.kernel?.status === "idle";
+  const status = panel?.sessionContext?.session?.kernel?.status;
+  return panel?.context?.path === name && Boolean(panel.content.activeCell) && status === "idle";
 }"""
 OPEN = """async name => {
   const { shell, commands } = window.jupyterapp;
   for (const panel of [...shell.widgets("main")]) {
     if (panel.sessionContext?.session) await panel.sessionContext.shutdown();
-    panel.context.model.dirty = false;  // else JupyterLab asks whether to save it
+    if (panel.context) panel.context.model.dirty = false;  // else JupyterLab asks about saving it
     panel.close();
   }
   await commands.execute("docmanager:open", { path: name });
