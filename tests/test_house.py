@@ -1,16 +1,19 @@
 """What holds the repository together: dependencies, floors, commands, documents."""
 
 import ast
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -22,6 +25,7 @@ from ae_helpers.numpy_layers import ACTIVATIONS
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "ae_helpers"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+as_python = TransformerManager().transform_cell  # a notebook's cell may hold a line like %pip
 README = (REPOSITORY / "README.md").read_text()
 TARGETS = ["lab", "course", "test", "bench", "notebooks", "lock"]
 
@@ -61,6 +65,50 @@ def test_conda_uses_the_same_lock_and_the_same_python():
     assert SpecifierSet(python.removeprefix("python")) == SpecifierSet(PROJECT["requires-python"])
     # Without the hashes: beside them pip refuses the `-e .`, which can have none.
     assert by_pip == [*locked_lines(), "-e ."], "the lists differ: run `make lock`"
+
+
+DISTRIBUTIONS = packages_distributions()
+
+
+def distributions_imported_by(folder):
+    """The packages that a folder's modules and notebooks import, by the names pip has for them."""
+    codes = [path.read_text() for path in folder.rglob("*.py")]
+    for path in folder.rglob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        codes += [as_python("".join(c["source"])) for c in cells if c["cell_type"] == "code"]
+    imported = set()
+    for node in (node for code in codes for node in ast.walk(ast.parse(code))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            imported.add(node.module.split(".")[0])
+    found = {canonicalize_name(name) for n in imported for name in DISTRIBUTIONS.get(n, [])}
+    return found - {"ae-helpers", "umap-learn", "jax", "optax"}  # the last three only if there
+
+
+def declared(lines):
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+@pytest.mark.parametrize("folder", ["ae_helpers", "tools", "notebooks", "benchmarks", "tests"])
+def test_every_package_that_is_imported_is_declared(folder):
+    lines = PROJECT["dependencies"]
+    if folder in ("benchmarks", "tests"):
+        lines = lines + PROJECT["optional-dependencies"]["test"]
+    assert distributions_imported_by(REPOSITORY / folder) <= declared(lines)
+
+
+def test_every_package_that_is_declared_is_imported():
+    used = {"jupyterlab", "jsonschema"}  # it is opened, not imported; it is held below a version
+    for folder in ("ae_helpers", "tools", "notebooks"):
+        used |= distributions_imported_by(REPOSITORY / folder)
+    assert declared(PROJECT["dependencies"]) == used
+
+
+def test_every_folder_of_the_package_is_installed():
+    setuptools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent.relative_to(REPOSITORY) for path in PACKAGE.rglob("*.py")}
+    assert set(setuptools["packages"]) == {".".join(folder.parts) for folder in folders}
 
 
 def test_importing_what_needs_no_tensorflow_does_not_import_it():
