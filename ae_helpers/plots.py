@@ -122,17 +122,17 @@ def scatter_codes(
         )
     if labels.shape != (len(codes),):
         raise ValueError(f"There are {len(codes)} codes but labels of shape {labels.shape}.")
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 9:
+    digits = np.unique(labels)
+    if digits.dtype.kind not in "iu" or digits[0] < 0 or digits[-1] > 9:
         raise ValueError(
-            f"Each whole number from 0 to 9 has its colour, and no other label; these are "
-            f"{labels.dtype}, such as {labels.max()}."
+            f"The labels are {labels.dtype} from {digits[0]} to {digits[-1]}: only whole numbers "
+            "from 0 to 9 have a colour each."
         )
     if axis is None:
         _, axis = plt.subplots(figsize=(7, 6))
     # In the order given, so that no class lies on top of all others.
     colours = np.array(CLASS_COLOURS)[labels]
     axis.scatter(*codes.T, s=size, c=colours, linewidths=0, antialiased=False)
-    digits = np.unique(labels)
     for digit in digits:
         axis.scatter([], [], s=30, c=CLASS_COLOURS[digit], label=str(digit))
     box = axis.get_window_extent()
