@@ -751,7 +751,7 @@ const STYLE = `
   .cursor .ring { stroke: var(--ink); stroke-width: 2; }
   .cursor .dot { fill: var(--ink); }
   .legend { display: flex; flex-wrap: wrap; gap: 3px; padding: 4px 0 0 46px; }
-  .legend button { display: inline-flex; align-items: center; padding: 2px 6px; overflow-wrap: anywhere; text-align: start; }
+  .legend button { display: inline-flex; align-items: center; padding: 2px 6px; border-radius: 12px; overflow-wrap: anywhere; text-align: start; }
   button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 999px; padding: 2px 7px; cursor: pointer; }
   button:hover { border-color: var(--quiet); }
   button:focus-visible, input:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }

@@ -536,7 +536,7 @@ def test_python_moves_the_map_and_sets_an_image(notebook, lab):
     page.locator(".decoded figcaption", has_text="Set from Python").wait_for()
     np.testing.assert_array_equal(pixels(page, ".decoded"), images[5])
     lab.run(page, 3)
-    assert lab.text(page, 3) == "x=nan cannot work: it must be a finite number.\n"
+    assert lab.text(page, 3).startswith("x=nan cannot work: it must be a number from ")
     page.locator(".map").focus()
     page.keyboard.press("ArrowLeft")
     page.locator(".decoded figcaption", has_text="Decoded").wait_for()
