@@ -230,8 +230,7 @@ class LatentExplorer(anywidget.AnyWidget):
         ValueError
             If the title is no text.
         """
-        names = ("weights", "points", "labels", "images")
-        data = {name: getattr(self, f"_{name}") for name in names}
+        data = {k: getattr(self, f"_{k}") for k in ("weights", "points", "labels", "images")}
         spec = self._spec | {"start": [self.x, self.y]}
         return write_page(Path(path), title, str(self._esm), spec, data)
 
