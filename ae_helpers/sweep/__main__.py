@@ -30,10 +30,9 @@ def _pairs(option: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _print_runs(plan: Plan) -> None:
-    rows = [["run", *plan.runs[0]]]
-    rows += [
-        [name, *map(repr, run.values())] for name, run in zip(plan.names, plan.runs, strict=True)
-    ]
+    parameters = next(iter(plan.runs.values()))
+    rows = [["run", *parameters]]
+    rows += [[name, *map(repr, run.values())] for name, run in plan.runs.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -71,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         vary = _pairs("--vary", [(name, read_values(text)) for name, text in options.vary])
         fixed = _pairs("--set", [(name, read_value(text)) for name, text in options.set])
         if options.dry_run:
-            plan, _ = prepare(options.notebook, vary, fixed, options.out, options.yes)
+            plan = prepare(options.notebook, vary, fixed, options.out, options.yes)
             _print_runs(plan)
             return 0
         rows = sweep(
