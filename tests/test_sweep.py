@@ -102,7 +102,7 @@ def test_the_table_holds_every_run_in_order(ended):
     [
         (0, ""),
         (1, "cell 3: ValueError: fate is bad"),
-        (2, "cell 3: SystemExit ended the notebook."),
+        (2, "A cell ended the notebook by sys.exit()."),
         (3, "The kernel died in the middle."),
         (4, "The run's process ended with code -9."),  # without a word of the kernel's TCP
         (5, "A metrics.json that the run saved cannot be read: it holds no names with values."),
@@ -425,7 +425,7 @@ def test_a_worker_of_another_version_that_joins_gets_no_runs(tmp_path):
         return {"version": importlib.metadata.version("ae-helpers")}, {}
 
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=":0"
     ) as local:
         address = local.scheduler_address
         with cluster.connect(address, None) as place:

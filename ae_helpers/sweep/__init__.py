@@ -13,8 +13,7 @@ from ae_helpers.sweep.progress import start_progress
 from ae_helpers.sweep.run import run_on_worker
 
 MANY = 10_000  # runs; more than these are seldom meant
-BETWEEN_WRITES = 1.0  # seconds at least between two versions of results.csv,
-WRITING = 0.05  # and no more than this part of the time goes into writing them
+BETWEEN_WRITES = 1.0  # seconds at least between two versions of results.csv
 
 
 def sweep(
@@ -127,11 +126,7 @@ def prepare(
 
 
 def _run(
-    plan: Plan,
-    outcomes: dict[str, folder.Outcome],
-    out: Path,
-    place: cluster.Place,
-    timeout: float | None,
+    plan: Plan, outcomes: dict[str, Any], out: Path, place: cluster.Place, timeout: float | None
 ) -> None:
     """Make the runs that are not done; note each in ``outcomes`` and on disk as it ends."""
     ended = folder.done(outcomes)
@@ -143,7 +138,7 @@ def _run(
     }
     tasks = {name: always | {"params": plan.runs[name]} for name in plan.runs if name not in ended}
     show = start_progress(len(plan.runs), len(ended))
-    next_write, to_write = time.monotonic() + BETWEEN_WRITES, False
+    written, to_write = time.monotonic(), False
     for result in cluster.distribute(place, run_on_worker, tasks):
         if result is not None:
             name, outcome, files = result
@@ -153,9 +148,6 @@ def _run(
             ended.add(name)
             to_write = True
         show(len(ended), len(ended - folder.done(outcomes)))
-        begin = time.monotonic()
-        if to_write and begin >= next_write:
+        if to_write and time.monotonic() - written >= BETWEEN_WRITES:
             folder.write_results(out, outcomes, plan.identity["vary"])
-            seconds = time.monotonic() - begin
-            next_write = begin + max(BETWEEN_WRITES, seconds / WRITING)
-            to_write = False
+            written, to_write = time.monotonic(), False

@@ -1,4 +1,4 @@
-"""Where runs are made, in threads of this process or by a Dask cluster's workers."""
+"""Where runs are made: by threads of this process, or by the workers of a Dask cluster."""
 
 import concurrent.futures
 import contextlib
@@ -8,25 +8,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import distributed
 
 CONNECT = 5  # seconds, until the scheduler must have answered
 WAIT_FOR_WORKERS = 60  # seconds, until the first worker of a cluster must have come
 TICK = 1.0  # seconds between two looks at the cluster
-PACKAGE = "ae-helpers"
 
 Result = tuple[dict[str, Any], dict[str, bytes]]  # outcome and files
 Work = Callable[..., Result]
 
 
 class ThisMachine:
-    """Threads of this process; each waits for the process of its run.
-
-    Parameters
-    ----------
-    workers
-        How many; None for one for each core.
-    """
+    """Threads of this process; each waits for the process of its run."""
 
     def __init__(self, workers: int | None) -> None:
         from dask.system import CPU_COUNT  # of this container, not of the machine around it
@@ -40,7 +36,7 @@ class ThisMachine:
         return self._n_threads
 
     def submit(self, work: Work, task: Any) -> concurrent.futures.Future:
-        """Have a thread do the task, until the end of this object."""
+        """Have a thread do the task."""
         return self._threads.submit(work, task, self._stop)
 
     def close(self) -> None:
@@ -50,47 +46,20 @@ class ThisMachine:
 
 
 class Cluster:
-    """The workers of a Dask cluster that have the same version of this package.
+    """The workers of a Dask cluster that have this package in the same version."""
 
-    Raises
-    ------
-    ConnectionError
-        If there is no scheduler at the address, no worker comes to it, or a worker has not this
-        package as it is here.
-    """
-
-    def __init__(self, scheduler: str) -> None:
-        import distributed
-
-        try:
-            self._client = distributed.Client(scheduler, timeout=CONNECT)
-        except (OSError, ValueError) as error:
-            raise ConnectionError(
-                f"There is no Dask scheduler at {scheduler}: start one with `dask scheduler`."
-            ) from error
-        self._executor = self._client.get_executor(pure=False)
-        self._version = importlib.metadata.version(PACKAGE)
-        self._versions: dict[str, str] = {}  # by the worker's address, of all that ever came
+    def __init__(self, client: "distributed.Client") -> None:
+        self._client = client
+        self._executor = client.get_executor(pure=False)
         self._workers: list[str] = []
-        with contextlib.ExitStack() as on_error:
-            on_error.callback(self.close)
-            self._wait_for_workers(scheduler)
-            on_error.pop_all()
-
-    def _wait_for_workers(self, scheduler: str) -> None:
-        try:
-            self._client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
-        except TimeoutError as error:
-            raise ConnectionError(
-                f"The scheduler at {scheduler} has no workers: start some with "
-                f"`dask worker {scheduler}`."
-            ) from error
+        self._version = importlib.metadata.version("ae-helpers")
+        self._versions: dict[str, str] = {}  # by the addresses of all workers that ever came
         self.places()
-        there = set(self._versions.values())
-        if there != {self._version}:
+        if set(self._versions.values()) != {self._version}:
+            there = ", ".join(sorted(set(self._versions.values())))
             raise ConnectionError(
-                f"The cluster's workers have {', '.join(sorted(there))} of the package {PACKAGE}, "
-                f"and this machine has {self._version}: install the same on all of them."
+                f"The cluster's workers have {there} of the package ae-helpers, and this machine "
+                f"has {self._version}: install the same on all of them."
             )
 
     def places(self) -> int:
@@ -98,7 +67,7 @@ class Cluster:
         threads = self._client.nthreads()
         if new := [worker for worker in threads if worker not in self._versions]:
             found = self._client.run(
-                importlib.metadata.version, PACKAGE, workers=new, on_error="return"
+                importlib.metadata.version, "ae-helpers", workers=new, on_error="return"
             )
             for worker, version in found.items():
                 self._versions[worker] = version if isinstance(version, str) else "none"
@@ -106,13 +75,9 @@ class Cluster:
         return sum(threads[worker] for worker in self._workers)
 
     def submit(self, work: Work, task: Any) -> concurrent.futures.Future:
-        """Have a fitting worker do the task; another one only if these are lost."""
+        """Have a fitting worker do the task; another one only when those are lost."""
         fitting = {"workers": self._workers, "allow_other_workers": True}
         return self._executor.submit(work, task, **fitting)
-
-    def close(self) -> None:
-        """Leave the cluster; what is under way there goes on, and nobody collects it."""
-        self._client.close()
 
 
 Place = ThisMachine | Cluster
@@ -120,47 +85,39 @@ Place = ThisMachine | Cluster
 
 @contextlib.contextmanager
 def connect(scheduler: str | None, workers: int | None) -> Iterator[Place]:
-    """Find those who make the runs: the cluster whose scheduler is named, or this machine."""
+    """Find those who make the runs: the cluster whose scheduler is named, or this machine.
+
+    It is a ConnectionError if the cluster has no scheduler, no workers, or one of them does not
+    have this package as it is here.
+    """
     if scheduler is None:
         with contextlib.closing(ThisMachine(workers)) as machine:
             yield machine
-    else:
-        from distributed.utils import silence_logging_cmgr
+        return
+    import distributed
+    from distributed.utils import silence_logging_cmgr
 
-        # Dask tells of each worker that goes; the sweep tells what matters of it.
-        with (
-            silence_logging_cmgr(logging.CRITICAL),
-            contextlib.closing(Cluster(scheduler)) as cluster,
-        ):
-            yield cluster
+    # Dask tells of each worker that goes; the sweep tells what matters of it.
+    with silence_logging_cmgr(logging.CRITICAL), contextlib.ExitStack() as stack:
+        try:
+            client = stack.enter_context(distributed.Client(scheduler, timeout=CONNECT))
+            client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
+        except (OSError, ValueError) as error:  # a timeout is an OSError too
+            raise ConnectionError(
+                f"There is no Dask scheduler with workers at {scheduler}: start them with "
+                f"`dask scheduler` and `dask worker {scheduler}`."
+            ) from error
+        yield Cluster(client)
 
 
 def distribute(
     place: Place, work: Work, tasks: Mapping[str, Any]
-) -> Iterator[tuple[str, dict[str, Any], dict[str, bytes]] | None]:
-    """Have each task done, and hand over the results as they come.
+) -> Iterator[tuple[str, *Result] | None]:
+    """Have each task done, and hand over the results as they come; None after a second of none.
 
     No more tasks are under way than there are places at the moment, so that memory does not grow
-    with their number, and a cluster's workers may come and go.
-
-    Parameters
-    ----------
-    place
-        Of `connect`.
-    work
-        What is done with a task; it returns an outcome and files.
-    tasks
-        A task's name to what ``work`` is given.
-
-    Yields
-    ------
-    (name, outcome, files) or None
-        None when a second has passed without a result.
-
-    Raises
-    ------
-    ConnectionError
-        If the scheduler is lost.
+    with their number, and a cluster's workers may come and go. If the scheduler is lost, it is a
+    ConnectionError.
     """
     waiting = deque(tasks)
     under_way: dict[concurrent.futures.Future, str] = {}
@@ -177,7 +134,9 @@ def distribute(
             if not ended:
                 yield None
     except (OSError, concurrent.futures.CancelledError) as error:
-        raise ConnectionError("The scheduler was lost: resume when it is back.") from error
+        raise ConnectionError(
+            "The cluster's scheduler was lost: resume when it is back."
+        ) from error
 
 
 def _result(future: concurrent.futures.Future) -> Result:
@@ -185,7 +144,7 @@ def _result(future: concurrent.futures.Future) -> Result:
     error = future.exception()
     if error is None:
         return future.result()
-    import distributed  # it takes a second; a sweep on this machine does without
+    import distributed  # which takes a second; a sweep on this machine does without
 
     if isinstance(error, distributed.KilledWorker):
         text = "The worker died in the middle of this run, each time it was tried."

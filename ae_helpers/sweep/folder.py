@@ -23,12 +23,9 @@ Outcome = Mapping[str, Any]
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the folder for one sweep; the operating system lets go of it when the process dies.
+    """Hold the folder for one sweep, or raise a ValueError if another sweep does.
 
-    Raises
-    ------
-    ValueError
-        If another sweep is at work in the folder.
+    The operating system lets go of it when the process dies, however it dies.
     """
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -47,13 +44,7 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def check_sweep(out: Path, identity: Mapping[str, Any]) -> None:
-    """Refuse a folder that does not belong to this sweep, and is not new or empty.
-
-    Raises
-    ------
-    ValueError
-        If it holds another sweep or anything else, or its ``sweep.json`` is damaged.
-    """
+    """Refuse a folder that holds another sweep or anything else, with a ValueError."""
     if (out / SWEEP).is_file():
         held = _read_json(out / SWEEP, identity=dict)
         if held is None:
@@ -75,7 +66,9 @@ def check_sweep(out: Path, identity: Mapping[str, Any]) -> None:
 
 def write_sweep(out: Path, identity: Mapping[str, Any]) -> None:
     """Write down which sweep the folder is for; the first thing to be written into it."""
-    _write_json(out / SWEEP, {"identity": identity})
+    temporary = out / WORK / SWEEP
+    temporary.write_text(json.dumps({"identity": identity}, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, out / SWEEP)
 
 
 def read_outcomes(out: Path, names: Iterable[str]) -> dict[str, Outcome]:
@@ -92,14 +85,7 @@ def read_outcomes(out: Path, names: Iterable[str]) -> dict[str, Outcome]:
 def write_run(out: Path, outcome: Outcome, files: Mapping[str, bytes]) -> None:
     """Write the folder of a run that has ended; it is there whole or not at all.
 
-    Parameters
-    ----------
-    out
-        The sweep's folder.
-    outcome
-        The content of ``metrics.json``; ``run`` names the folder.
-    files
-        Path in the run's folder to content.
+    ``outcome`` becomes its ``metrics.json``; ``files`` is path in the folder to content.
     """
     target = out / outcome["run"]
     beside = Path(tempfile.mkdtemp(dir=out / WORK))
@@ -108,7 +94,7 @@ def write_run(out: Path, outcome: Outcome, files: Mapping[str, bytes]) -> None:
         path = beside / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    _write_json(beside / "metrics.json", outcome)
+    (beside / "metrics.json").write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
     if target.exists():  # the run failed before, and a folder cannot replace another
         target.rename(Path(tempfile.mkdtemp(dir=out / WORK)) / "old")
     beside.rename(target)
@@ -149,19 +135,10 @@ def done(outcomes: Mapping[str, Outcome]) -> set[str]:
 def table(outcomes: Mapping[str, Outcome], vary: Iterable[str]) -> list[dict[str, Any]]:
     """Lay out the outcomes as rows with the same columns, in the order of the runs' names.
 
-    Parameters
-    ----------
-    outcomes
-        As `read_outcomes` returns them.
-    vary
-        The parameters varied, which come first among the parameters.
-
-    Returns
-    -------
-    list of dict
-        ``run``, ``status``, the parameters, the metrics, ``seconds``, ``error``. A parameter with
-        the name of another column gets ``param.`` before it, and a metric ``metric.``
-        (``metric.loss``: the parameter ``loss`` is a function's name). None where a run has none.
+    The columns are ``run``, ``status``, the parameters, those in ``vary`` first, the metrics,
+    ``seconds`` and ``error``. A parameter with the name of another column gets ``param.`` before
+    it, and a metric ``metric.`` (``metric.loss``: the parameter ``loss`` is a function's name).
+    A run that lacks one has None there.
     """
     ended = list(with_one_data(outcomes).values())
     taken = {"run", "status", "seconds", "error"}
@@ -191,7 +168,7 @@ def write_results(
 ) -> list[dict[str, Any]]:
     """Write the `table` into ``results.csv``, in place of the one before, in one step."""
     rows = table(outcomes, vary)
-    temporary = out / f".{RESULTS}"
+    temporary = out / WORK / RESULTS
     with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(rows[0] if rows else ["run", "status"])
@@ -211,9 +188,3 @@ def _read_json(path: Path, **types: type) -> dict[str, Any] | None:
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
     return content if whole else None
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

@@ -24,39 +24,19 @@ RANGE = re.compile(r"(-?\d+):(-?\d+)(?::(-?[1-9]\d*))?")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is to do; two plans with the same identity are the same sweep.
+    """What a sweep is to do; two plans with the same identity are the same sweep."""
 
-    Attributes
-    ----------
-    notebook : str
-        The notebook without outputs, as JSON.
-    identity : dict
-        The notebook's name, the SHA-256 of its code, and the ``vary`` and ``set`` of the sweep.
-    defaults : dict
-        The notebook's own parameters; as text, where a default is more than a value.
-    runs : dict of str to dict
-        The parameters given to each run, by its name, ``run-0000`` onwards, which is that of its
-        folder too. The last parameter varied changes fastest.
-    """
-
-    notebook: str
-    identity: dict[str, Any]
-    defaults: dict[str, Any]
-    runs: dict[str, dict[str, Any]]
+    notebook: str  # without outputs, as JSON
+    identity: dict[str, Any]  # the notebook's name, the SHA-256 of its code, "vary" and "set"
+    defaults: dict[str, Any]  # the notebook's own parameters; text where one is more than a value
+    runs: dict[str, dict[str, Any]]  # what each run is given, by the name of its folder
 
 
 def read_value(text: str) -> Any:
     """Read one value as it is typed on the command line.
 
-    Parameters
-    ----------
-    text
-        What is a value in JSON or Python (a number, true or True, null or None, a list, text in
-        quotes) is that value. Everything else is a string as it stands.
-
-    Returns
-    -------
-    int, float, bool, None, str, list or dict
+    What is a value in JSON or Python (a number, true or True, null or None, a list, text in
+    quotes) is that value. Everything else is a string as it stands.
 
     Raises
     ------
@@ -72,7 +52,7 @@ def read_value(text: str) -> Any:
     for read in (json.loads, ast.literal_eval):
         try:
             value = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
         # Only what JSON can hold arrives in a notebook as it was: no tuple, bytes or 1j.
         if isinstance(value, str | int | float | bool | None | list | dict):
@@ -87,16 +67,9 @@ def read_value(text: str) -> Any:
 def read_values(text: str) -> list[Any]:
     """Read the values of ``--vary``: separated by commas, whole ranges as ``first:end``.
 
-    Parameters
-    ----------
-    text
-        Values as `read_value` reads them; a comma inside quotes or brackets separates nothing.
-        ``0:8`` stands for 0, 1, … 7 (the end is left out, as in Python), ``0:16:2`` for every
-        second of 0 to 15.
-
-    Returns
-    -------
-    list
+    Each value is as `read_value` reads it; a comma inside quotes or brackets separates nothing.
+    ``0:8`` stands for 0, 1, … 7 (the end is left out, as in Python), ``0:16:2`` for every second
+    of 0 to 15.
 
     Raises
     ------
@@ -132,24 +105,10 @@ def read_values(text: str) -> list[Any]:
 
 
 def make_plan(notebook: Path, vary: Mapping[str, Iterable[Any]], fixed: Mapping[str, Any]) -> Plan:
-    """Lay out the runs: each combination of the values varied, with what is set for all.
+    """Lay out the runs: each combination of the values varied, with what is fixed for all.
 
-    Parameters
-    ----------
-    notebook
-        The notebook's file.
-    vary
-        A parameter's name to its values.
-    fixed
-        A parameter's name to the one value that all runs have.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such notebook.
-    ValueError
-        If it is no notebook or lacks one of the parameters, there is nothing to vary, a parameter
-        is named twice, has a value twice, or a value cannot work.
+    The last parameter varied changes fastest. What cannot work is a FileNotFoundError or a
+    ValueError.
     """
     content, code = _read_notebook(notebook)
     vary = {name: [_checked(name, value) for value in values] for name, values in vary.items()}
@@ -174,12 +133,10 @@ def make_plan(notebook: Path, vary: Mapping[str, Iterable[Any]], fixed: Mapping[
     # Of the code alone: outputs, ids and text may change without changing the runs.
     sha256 = hashlib.sha256(json.dumps(code).encode()).hexdigest()
     identity = {"notebook": notebook.name, "sha256": sha256, "vary": vary, "set": fixed}
-    runs = [
-        fixed | dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())
-    ]
-    width = max(4, len(str(len(runs) - 1)))
-    named = {f"run-{i:0{width}}": run for i, run in enumerate(runs)}
-    return Plan(content, identity, defaults, named)
+    grid = [dict(zip(vary, values, strict=True)) for values in itertools.product(*vary.values())]
+    width = max(4, len(str(len(grid) - 1)))
+    runs = {f"run-{i:0{width}}": fixed | values for i, values in enumerate(grid)}
+    return Plan(content, identity, defaults, runs)
 
 
 def _read_notebook(path: Path) -> tuple[str, list[tuple[str, list[str]]]]:
@@ -215,7 +172,7 @@ def _find_defaults(notebook: str, code: list[tuple[str, list[str]]]) -> dict[str
             ):
                 try:
                     defaults[name] = _plain(name, ast.literal_eval(value))
-                except ValueError:
+                except (ValueError, TypeError):
                     defaults[name] = ast.unparse(value)
     if not defaults:
         raise ValueError(f"{notebook} has no cell tagged 'parameters' with `name = value` lines.")

@@ -12,18 +12,8 @@ LINES = 20  # at most, where a line cannot be written over
 def start_progress(total: int, done_before: int) -> Callable[[int, int], None]:
     """Start the clock, and make the function that shows how far the sweep is.
 
-    Parameters
-    ----------
-    total
-        Number of runs in the whole sweep.
-    done_before
-        How many of them were done when it started.
-
-    Returns
-    -------
-    callable
-        To be called now and then with the number of runs that have ended, and of those among
-        them that have failed.
+    It is to be called now and then with the number of runs that have ended, those before included,
+    and of those among them that have failed.
     """
     terminal = sys.stdout.isatty()
     bar = tqdm(

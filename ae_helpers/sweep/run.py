@@ -24,7 +24,7 @@ ONE_THREAD = dict.fromkeys(
 START_ATTEMPTS = 3  # of a kernel that does not start
 LOOK = 0.1  # seconds between two looks at a run under way
 PACKAGES = ("ae-helpers", "keras", "numpy", "papermill", "tensorflow")
-OWN_FILES = ("metrics.json", "log.txt")  # what the sweep writes into a run's folder
+OWN_FILES = ("metrics.json", "log.txt")  # what the sweep itself writes into the folder of a run
 
 
 def run_on_worker(
@@ -36,8 +36,8 @@ def run_on_worker(
     ----------
     task
         ``notebook`` (JSON text), ``params`` (those given to the run), ``timeout`` (seconds, or
-        None), ``version`` (of this package, where the sweep is) and ``folder`` (in which to work;
-        None for the Dask worker's).
+        None), ``version`` (of this package, where the sweep is; another one is a RuntimeError)
+        and ``folder`` (in which to work; None for the Dask worker's).
     stop
         Set when the run is to end at once, and nobody wants its result.
 
@@ -49,26 +49,28 @@ def run_on_worker(
         notebook (of a failed run as far as it came) and what it saved.
     """
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    if versions["ae-helpers"] != task["version"]:
+        raise RuntimeError(
+            f"it has {versions['ae-helpers']} of the package ae-helpers, and the sweep "
+            f"{task['version']}: install the same on both."
+        )
+    scratch = task["folder"]
+    if scratch is None:
+        from distributed import get_worker
+
+        scratch = get_worker().local_directory
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(
-        prefix="run-", dir=task["folder"] or _worker_folder(), ignore_cleanup_errors=True
-    ) as name:
+    with tempfile.TemporaryDirectory("-run", dir=scratch, ignore_cleanup_errors=True) as name:
         place = Path(name)
-        metrics, error = {}, None
-        if versions["ae-helpers"] == task["version"]:
-            error = _run_process(place, task, stop or threading.Event())
-        else:
-            error = f"Its worker has {versions['ae-helpers']} of the package ae-helpers, and the "
-            error += f"sweep {task['version']}: install the same on both."
+        metrics, error = {}, _run_process(place, task, stop or threading.Event())
         if error is None:
             try:
                 metrics = _saved_metrics(place / "run" / "runs")
             except (ValueError, RecursionError) as broken:
                 error = f"A metrics.json that the run saved cannot be read: {broken}"
         files = _files(place / "run")
-        log = place / "log.txt"
-        if error and log.is_file() and log.stat().st_size:
-            files["log.txt"] = log.read_bytes()
+        if error and (log := (place / "log.txt").read_bytes()):
+            files["log.txt"] = log
     outcome = {
         "status": "failed" if error else "done",
         "error": error,
@@ -77,12 +79,6 @@ def run_on_worker(
         "versions": {"python": platform.python_version()} | versions,
     }
     return outcome, files
-
-
-def _worker_folder() -> str:
-    from distributed import get_worker
-
-    return get_worker().local_directory
 
 
 def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> str | None:
@@ -138,12 +134,10 @@ def _kill(pid: int) -> None:
 
 def _saved_metrics(runs: Path) -> dict[str, Any]:
     """Collect what the notebook saved: one run's metrics as they are, several runs' by name."""
-    saved = {}
-    for path in sorted(runs.glob("*/metrics.json")):
-        if path.is_file():
-            saved[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(saved[path.parent.name], dict):
-                raise ValueError("it holds no names with values.")
+    paths = [path for path in sorted(runs.glob("*/metrics.json")) if path.is_file()]
+    saved = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    if not all(isinstance(metrics, dict) for metrics in saved.values()):
+        raise ValueError("it holds no names with values.")
     if len(saved) == 1:
         (metrics,) = saved.values()
     else:
@@ -153,12 +147,9 @@ def _saved_metrics(runs: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    paths = {path.relative_to(folder): path for path in sorted(folder.rglob("*"))}
-    return {
-        relative.as_posix(): path.read_bytes()
-        for relative, path in paths.items()
-        if path.is_file() and relative.parts[0] not in OWN_FILES
-    }
+    paths = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    paths = {name: path for name, path in paths.items() if name.parts[0] not in OWN_FILES}
+    return {name.as_posix(): path.read_bytes() for name, path in paths.items()}
 
 
 def _run_notebook() -> str | None:
@@ -187,17 +178,11 @@ def _run_notebook() -> str | None:
         except RuntimeError as error:  # nothing of the notebook has run: try again
             trouble = f"The kernel did not start, {attempt} times: {error}"
         else:
-            return _early_end(executed)
+            # papermill passes over sys.exit(0), which ends a notebook before its end
+            outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
+            left = any(output["output_type"] == "error" for output in outputs)
+            return "A cell ended the notebook by sys.exit()." if left else None
     return trouble
-
-
-def _early_end(executed: dict[str, Any]) -> str | None:
-    """Tell of a cell that ended the notebook; papermill passes over ``sys.exit(0)``."""
-    for cell in executed["cells"]:
-        for output in cell.get("outputs", []):
-            if output["output_type"] == "error":
-                return f"cell {cell['execution_count']}: {output['ename']} ended the notebook."
-    return None
 
 
 def _die_with_the_sweep() -> None:
