@@ -76,8 +76,8 @@ class Cluster:
 
     def submit(self, work: Work, task: Any) -> concurrent.futures.Future:
         """Have a fitting worker do the task; another one only when those are lost."""
-        fitting = {"workers": self._workers, "allow_other_workers": True}
-        return self._executor.submit(work, task, **fitting)
+        where = {"workers": self._workers, "allow_other_workers": True}
+        return self._executor.submit(work, task, **where)
 
 
 Place = ThisMachine | Cluster

@@ -48,9 +48,7 @@ def check_sweep(out: Path, identity: Mapping[str, Any]) -> None:
     if (out / SWEEP).is_file():
         held = _read_json(out / SWEEP, identity=dict)
         if held is None:
-            raise ValueError(
-                f"{out / SWEEP} is damaged and does not say whose folder this is: use another."
-            )
+            raise ValueError(f"{out / SWEEP} is damaged: use another folder for this sweep.")
         # As text, so that the order counts, and 1, 1.0 and true are three values.
         if json.dumps(held["identity"]) != json.dumps(identity):
             differs = [key for key in identity if held["identity"].get(key) != identity[key]]

@@ -18,9 +18,7 @@ import psutil
 
 # Always one thread a run: runs side by side do not fight for the cores, and the numbers are
 # the same on machines with few cores and with many.
-ONE_THREAD = dict.fromkeys(
-    ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"
-)
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 START_ATTEMPTS = 3  # of a kernel that does not start
 LOOK = 0.1  # seconds between two looks at a run under way
 PACKAGES = ("ae-helpers", "keras", "numpy", "papermill", "tensorflow")
@@ -71,26 +69,21 @@ def run_on_worker(
         files = _files(place / "run")
         if error and (log := (place / "log.txt").read_bytes()):
             files["log.txt"] = log
-    outcome = {
-        "status": "failed" if error else "done",
-        "error": error,
-        "metrics": metrics,
-        "seconds": round(time.perf_counter() - start, 2),
-        "versions": {"python": platform.python_version()} | versions,
-    }
-    return outcome, files
+    outcome = {"status": "failed" if error else "done", "error": error, "metrics": metrics}
+    outcome |= {"seconds": round(time.perf_counter() - start, 2)}
+    return outcome | {"versions": {"python": platform.python_version()} | versions}, files
 
 
 def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> str | None:
     """Run the notebook in a process of its own, in ``run/``; return what went wrong, if anything.
 
-    What is not the notebook's lies beside that folder, so that the notebook does not meet it.
+    What is not the notebook's lies beside that folder: what it is given, its log, its kernel's file.
     """
     (place / "run" / "runs").mkdir(parents=True)
     (place / "input.ipynb").write_text(task["notebook"], encoding="utf-8")
     (place / "params.json").write_text(json.dumps(task["params"]))
-    environment = os.environ | ONE_THREAD | {"AE_RUNS_DIR": str(place / "run" / "runs")}
-    environment["JUPYTER_RUNTIME_DIR"] = str(place)  # a run that is stopped leaves a file there
+    environment = os.environ | dict.fromkeys(THREADS, "1")
+    environment |= {"AE_RUNS_DIR": str(place / "run" / "runs"), "JUPYTER_RUNTIME_DIR": str(place)}
     if "AE_MNIST" in environment:  # the notebook works in another folder
         environment["AE_MNIST"] = str(Path(environment["AE_MNIST"]).expanduser().resolve())
     limit = task["timeout"] or math.inf
@@ -138,9 +131,8 @@ def _saved_metrics(runs: Path) -> dict[str, Any]:
     saved = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
     if not all(isinstance(metrics, dict) for metrics in saved.values()):
         raise ValueError("it holds no names with values.")
-    if len(saved) == 1:
-        (metrics,) = saved.values()
-    else:
+    metrics = next(iter(saved.values()), {})
+    if len(saved) > 1:
         metrics = {f"{name}.{key}": v for name, part in saved.items() for key, v in part.items()}
     json.dumps(metrics, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     return metrics
