@@ -10,7 +10,7 @@ import numpy as np
 
 from ae_helpers.compiled import Chain, compiled_epoch, forward, keras, tf
 from ae_helpers.optimizers import slot_variables
-from ae_helpers.training import (
+from ae_helpers.old_training import (
     check_counts,
     check_finite,
     checked_images,

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from ae_helpers import build_autoencoder, quiet_start
+from ae_helpers.model import dense_layers
+from ae_helpers.numpy_layers import apply_layers
 
 with quiet_start():
     import keras
@@ -69,3 +71,20 @@ def test_a_list_of_one_is_the_same_network():
 def test_what_cannot_be_built_is_refused_by_name(given, fault):
     with pytest.raises(ValueError, match=fault):
         build_autoencoder(**given)
+
+
+def test_dense_layers_are_taken_out_or_refused_by_name():
+    _, _, decoder = build_autoencoder()
+    points = np.random.default_rng(0).uniform(0, 20, size=(50, 2)).astype("float32")
+    found = apply_layers(dense_layers(decoder), points)
+    np.testing.assert_allclose(found, decoder.predict(points, verbose=0), atol=1e-5)
+
+    def model(layer):
+        return keras.Sequential([keras.Input(shape=(2,)), layer])
+
+    with pytest.raises(ValueError, match="'odd' has the activation 'softplus'"):
+        dense_layers(model(keras.layers.Dense(3, activation="softplus", name="odd")))
+    with pytest.raises(ValueError, match="'drop' is no Dense layer"):
+        dense_layers(model(keras.layers.Dropout(0.5, name="drop")))
+    with pytest.raises(ValueError, match="'bare' is no Dense layer with a bias"):
+        dense_layers(model(keras.layers.Dense(3, use_bias=False, name="bare")))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sweep_notebooks import write_notebook, write_training
 
-from ae_helpers.sweep.grid import find_defaults, make_plan, read_value, read_values
+from ae_helpers.sweep.grid import make_plan, read_value, read_values
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ from ae_helpers.sweep.grid import find_defaults, make_plan, read_value, read_val
         ("[1, 2.5, true]", [1, 2.5, True]),
         ("['a', None]", ["a", None]),
         ("(1, 2)", "(1, 2)"),
+        ("(" * 500, "(" * 500),
         ("it's “né” \\ 数", "it's “né” \\ 数"),
     ],
 )
@@ -70,6 +71,7 @@ def test_values_are_separated_by_commas_outside_quotes_and_brackets(typed, value
         ("0:10000000000000000000000", "more than 1,000,000 values"),
         ("'a,b", "not complete"),
         ("[1,2", "not complete"),
+        ("{[1]: 2}", "not complete"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(typed, message):
@@ -85,21 +87,33 @@ def test_a_list_in_two_languages_is_refused_not_taken_for_text():
 def test_there_is_one_run_for_each_combination(tmp_path):
     notebook = write_training(tmp_path / "n.ipynb")
     plan = make_plan(notebook, {"scale": [0.5, 2.0], "seed": range(3)}, {"fail_at": 7})
-    assert plan.names == [f"run-000{i}" for i in range(6)]
-    assert plan.runs[1] == {"fail_at": 7, "scale": 0.5, "seed": 1}
-    assert [(run["scale"], run["seed"]) for run in plan.runs[2:4]] == [(0.5, 2), (2.0, 0)]
-    assert find_defaults(plan) == {"seed": 0, "scale": 1.0, "fail_at": -1}
+    assert list(plan.runs) == [f"run-000{i}" for i in range(6)]
+    assert plan.runs["run-0001"] == {"fail_at": 7, "scale": 0.5, "seed": 1}
+    assert [(run["scale"], run["seed"]) for run in plan.runs.values()][2:4] == [(0.5, 2), (2.0, 0)]
 
 
 def test_the_names_of_many_runs_sort_as_their_numbers(tmp_path):
     plan = make_plan(write_training(tmp_path / "n.ipynb"), {"seed": range(10_001)}, {})
-    assert plan.names == sorted(plan.names)
+    assert list(plan.runs) == sorted(plan.runs)
 
 
 def test_numpy_values_arrive_as_plain_python(tmp_path):
     notebook = write_training(tmp_path / "n.ipynb")
-    plan = make_plan(notebook, {"seed": np.arange(2), "scale": np.linspace(0, 1, 2)}, {})
-    assert [type(value) for value in plan.runs[0].values()] == [int, float]
+    scales = [np.float64(1), [np.int64(1), [np.bool_(True)]], {"a": np.float32(0.5)}]
+    plan = make_plan(notebook, {"seed": np.arange(2), "scale": scales}, {})
+    assert type(plan.runs["run-0000"]["seed"]) is int
+    assert json.dumps([run["scale"] for run in plan.runs.values()][:3]) == (
+        '[1.0, [1, [true]], {"a": 0.5}]'
+    )
+
+
+def test_the_notebooks_own_values_are_read_and_what_is_more_is_text(tmp_path):
+    parameters = (
+        "import os\na: int | None = -1  # = 2\nb = [\n  1, None]\nc = 2 * 3\nd: str\ne = (1,)"
+    )
+    notebook = write_notebook(tmp_path / "n.ipynb", parameters)
+    defaults = make_plan(notebook, {"a": [1]}, {}).defaults
+    assert defaults == {"a": -1, "b": [1, None], "c": "2 * 3", "e": "(1,)"}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +130,11 @@ def test_numpy_values_arrive_as_plain_python(tmp_path):
         ({"scale": [float("nan")]}, {}, "finite"),
         ({"scale": [[1.0, float("inf")]]}, {}, "finite"),
         ({"scale": [(1, 2)]}, {}, "cannot work"),
+        ({"scale": [[(1, 2)]]}, {}, "cannot work"),
+        ({"scale": [{1: 2}]}, {}, "cannot work"),
+        ({"scale": [np.arange(2)]}, {}, "cannot work"),
+        ({"scale": ["\udcff"]}, {}, "cannot work"),
+        ({"sede": [1]}, {}, "no parameter 'sede': did you mean 'seed'"),
         ({"data_source": ["fashion.npz"]}, {}, "full path"),
     ],
 )
@@ -124,22 +143,24 @@ def test_a_grid_that_cannot_work_is_refused(tmp_path, vary, fixed, message):
         make_plan(write_training(tmp_path / "n.ipynb"), vary, fixed)
 
 
-def test_an_unknown_parameter_is_refused_with_the_one_it_may_be(tmp_path):
-    notebook = write_training(tmp_path / "n.ipynb")
-    with pytest.raises(ValueError, match="no parameter 'sede': did you mean 'seed'"):
-        find_defaults(make_plan(notebook, {"sede": [1]}, {}))
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [("# nothing here", "no cell tagged 'parameters'"), ("seed = 1 2", "cannot be read")],
+)
+def test_a_notebook_without_parameters_is_refused(tmp_path, cell, message):
+    notebook = write_notebook(tmp_path / "n.ipynb", cell)
+    with pytest.raises(ValueError, match=message):
+        make_plan(notebook, {"seed": [1]}, {})
 
 
-def test_a_notebook_without_parameters_is_refused(tmp_path):
-    notebook = write_notebook(tmp_path / "n.ipynb", "# nothing here")
-    with pytest.raises(ValueError, match="no cell tagged 'parameters'"):
-        find_defaults(make_plan(notebook, {"seed": [1]}, {}))
-
-
-def test_what_is_no_notebook_is_refused(tmp_path):
-    (tmp_path / "n.ipynb").write_text("hello")
+@pytest.mark.parametrize("content", ["hello", "[]", '{"cells": 3}', '{"cells": [{"a": 1}]}'])
+def test_what_is_no_notebook_is_refused(tmp_path, content):
+    (tmp_path / "n.ipynb").write_text(content)
     with pytest.raises(ValueError, match="not a notebook"):
         make_plan(tmp_path / "n.ipynb", {"seed": [1]}, {})
+
+
+def test_a_notebook_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no notebook"):
         make_plan(tmp_path / "other.ipynb", {"seed": [1]}, {})
 

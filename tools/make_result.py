@@ -3,12 +3,13 @@
 import io
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
 from ae_helpers import load_mnist, load_run, prepare
 from ae_helpers.numpy_layers import apply_layers
-from ae_helpers.plots import PALETTE, new_figure, scatter_codes
+from ae_helpers.plots import PALETTE, scatter_codes
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     low, high = np.percentile(codes, [1, 93], axis=0)  # without the 1s far out, the rest has room
     inside = ((codes >= low) & (codes <= high)).all(axis=1)
 
-    figure, (left, right) = new_figure(12, 5.4, ncols=2)
+    figure, (left, right) = plt.subplots(ncols=2, figsize=(12, 5.4))
     scatter_codes(codes[inside], y_train[inside], left, size=2)
     left.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), title="each digit is two numbers …")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_number, as_whole, verdict
+from ae_helpers.exercises.answers import as_array, as_whole, number_verdict, verdict
 
 
 def check_best_model(answer: Any, scores: dict[str, float], guess: Any = ...) -> None:
@@ -48,15 +48,11 @@ def check_nats(answer: Any) -> None:
     >>> check_nats(155.6)
     Right: a perfect copy costs 45.5 of them, so 110 are left to improve.
     """
-    truth, number = 784 * 0.1985, as_number(answer)
-    problem = None
-    if number is None:
-        problem = "the answer is one number."
-    elif abs(number - truth / math.log(2)) < 0.5:
-        problem = "these are bits; the loss is in nats already."
-    elif abs(number - truth) >= 0.1:
-        problem = "the loss is the mean over the pixels of an image, and you want their sum."
-    verdict(answer, problem, "a perfect copy costs 45.5 of them, so 110 are left to improve.")
+    truth = 784 * 0.1985
+    hints = {truth / math.log(2): "these are bits; the loss is in nats already."}
+    hint = "the loss is the mean over the pixels of an image, and you want their sum."
+    praise = "a perfect copy costs 45.5 of them, so 110 are left to improve."
+    number_verdict(answer, truth, 0.1, "one number", hints, hint, praise)
 
 
 def check_components(answer: Any, pca: Any, images: np.ndarray, target: float) -> None:

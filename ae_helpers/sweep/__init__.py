@@ -1,20 +1,19 @@
 """Many runs of one notebook by papermill, on this machine or on a Dask cluster."""
 
+import importlib.metadata
 import math
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ae_helpers.sweep import cluster, folder
-from ae_helpers.sweep.grid import Plan, find_defaults, make_plan
+from ae_helpers.sweep.grid import Plan, make_plan
 from ae_helpers.sweep.progress import start_progress
 from ae_helpers.sweep.run import run_on_worker
 
 MANY = 10_000  # runs; more than these are seldom meant
-BETWEEN_WRITES = 1.0  # seconds at least between two versions of results.csv,
-WRITING = 0.05  # and no more than this part of the time goes into writing them
+BETWEEN_WRITES = 1.0  # seconds at least between two versions of results.csv
 
 
 def sweep(
@@ -36,10 +35,15 @@ def sweep(
     there). ``out/results.csv`` is the table of the runs that have ended, rewritten as they end.
     A run that fails is in the table with its error; the others go on.
 
+    Each run uses one thread, so that numbers do not depend on the machine's cores. Where a run
+    saves a metric ``data``, the name of its data, runs with the same ``data_source`` must have
+    the same: one that fell back on the sample, or differs else, is called failed. (Two files of
+    your own are both ``"not MNIST"``.)
+
     Notebook and results travel through the cluster: its machines need this package and the data,
-    but no shared folder. Each run uses one thread, so that numbers do not depend on the machine's
-    cores. A cluster that loses its workers is waited for. Runs that are under way there when the
-    sweep is interrupted go on to their end, and nobody collects them.
+    but no shared folder. A cluster that loses its workers is waited for, and workers with another
+    version of this package get no runs. Runs that are under way there when the sweep is
+    interrupted go on to their end, and nobody collects them.
 
     Parameters
     ----------
@@ -77,7 +81,7 @@ def sweep(
     ConnectionError
         If the cluster cannot be reached, or is lost.
     """
-    plan, defaults = prepare(notebook, vary, fixed or {}, out, yes)
+    plan = prepare(notebook, vary, fixed or {}, out, yes)
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers} cannot work: it must be a whole number from 1 up.")
     if workers is not None and scheduler is not None:
@@ -86,22 +90,21 @@ def sweep(
         raise ValueError(f"timeout={timeout} cannot work: it must be a number of seconds above 0.")
     out = Path(out).resolve()
     with folder.locked(out):
-        folder.read_sweep(out, plan.identity)  # again, now that nobody else writes there
-        outcomes = folder.read_outcomes(out, plan.names)
-        done = {name for name, outcome in outcomes.items() if outcome["status"] == "done"}
+        folder.check_sweep(out, plan.identity)  # again, now that nobody else writes there
+        outcomes = folder.read_outcomes(out, plan.runs)
+        done = folder.done(outcomes)
         if outcomes and not resume:
             raise ValueError(
                 f"{out} holds this sweep already, with {len(done)} of {len(plan.runs)} runs done: "
                 "resume it (--resume), or use another folder."
             )
-        folder.write_sweep(out, plan.identity, defaults)
+        folder.write_sweep(out, plan.identity)
         try:
             if len(done) < len(plan.runs):
-                options = {"scheduler": scheduler, "workers": workers, "timeout": timeout}
-                _run(plan, defaults, outcomes, out, **options)
+                with cluster.connect(scheduler, workers) as place:
+                    _run(plan, outcomes, out, place, timeout)
         finally:
-            rows = folder.table(outcomes, list(plan.identity["vary"]))
-            folder.write_results(out, rows)
+            rows = folder.write_results(out, outcomes, plan.identity["vary"])
     return rows
 
 
@@ -111,61 +114,40 @@ def prepare(
     fixed: Mapping[str, Any],
     out: str | Path,
     yes: bool,
-) -> tuple[Plan, dict[str, Any]]:
-    """Lay out the runs and find the notebook's defaults; refuse what cannot work."""
+) -> Plan:
+    """Lay out the runs of `sweep`; refuse what cannot work."""
     vary = {name: list(values) for name, values in vary.items()}
     n_runs = math.prod(len(values) for values in vary.values())
     if n_runs > MANY and not yes:
         raise ValueError(f"These are {n_runs:,} runs: if they are meant, say so (--yes).")
     plan = make_plan(Path(notebook), vary, fixed)
-    held = folder.read_sweep(Path(out), plan.identity)
-    return plan, held["defaults"] if held else find_defaults(plan)
+    folder.check_sweep(Path(out), plan.identity)
+    return plan
 
 
 def _run(
-    plan: Plan,
-    defaults: dict[str, Any],
-    outcomes: dict[str, dict[str, Any]],
-    out: Path,
-    scheduler: str | None,
-    workers: int | None,
-    timeout: float | None,
+    plan: Plan, outcomes: dict[str, Any], out: Path, place: cluster.Place, timeout: float | None
 ) -> None:
     """Make the runs that are not done; note each in ``outcomes`` and on disk as it ends."""
-    given = {
-        name: params
-        for name, params in zip(plan.names, plan.runs, strict=True)
-        if outcomes.get(name, {}).get("status") != "done"
+    ended = folder.done(outcomes)
+    always = {
+        "notebook": plan.notebook,
+        "timeout": timeout,
+        "version": importlib.metadata.version("ae-helpers"),
+        "folder": str(out / folder.WORK) if isinstance(place, cluster.ThisMachine) else None,
     }
-    started = time.time()
-    tasks = {
-        name: {
-            "notebook": plan.notebook,
-            "params": params,
-            "data_source": (defaults | params).get("data_source"),
-            "timeout": timeout,
-            "sweep_started": started,
-        }
-        for name, params in given.items()
-    }
-    show = start_progress(len(plan.runs), len(plan.runs) - len(tasks))
-    (out / folder.WORK).mkdir()
-    scratch = Path(tempfile.mkdtemp(dir=out / folder.WORK))
-    next_write, to_write = time.monotonic() + BETWEEN_WRITES, False
-    with cluster.connect(scheduler, workers, len(tasks), scratch) as client:
-        for result in cluster.distribute(client, run_on_worker, tasks):
-            outcome = None
-            if result is not None:
-                name, outcome, files = result
-                params = defaults | given[name]
-                outcome = {"run": name, "params": params, "seed": params.get("seed")} | outcome
-                folder.write_run(out, outcome, files)
-                outcomes[name], to_write = outcome, True
-            show(outcome)
-            begin = time.monotonic()
-            if to_write and begin >= next_write:
-                rows = folder.table(outcomes, list(plan.identity["vary"]))
-                folder.write_results(out, rows)
-                seconds = time.monotonic() - begin
-                next_write = begin + max(BETWEEN_WRITES, seconds / WRITING)
-                to_write = False
+    tasks = {name: always | {"params": plan.runs[name]} for name in plan.runs if name not in ended}
+    show = start_progress(len(plan.runs), len(ended))
+    written, to_write = time.monotonic(), False
+    for result in cluster.distribute(place, run_on_worker, tasks):
+        if result is not None:
+            name, outcome, files = result
+            params = plan.defaults | plan.runs[name]
+            outcomes[name] = {"run": name, "params": params, "seed": params.get("seed")} | outcome
+            folder.write_run(out, outcomes[name], files)
+            ended.add(name)
+            to_write = True
+        show(len(ended), len(ended - folder.done(outcomes)))
+        if to_write and time.monotonic() - written >= BETWEEN_WRITES:
+            folder.write_results(out, outcomes, plan.identity["vary"])
+            written, to_write = time.monotonic(), False

@@ -30,14 +30,11 @@ def _pairs(option: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _print_runs(plan: Plan) -> None:
-    rows = [["run", *plan.runs[0]]]
-    rows += [
-        [name, *map(repr, run.values())] for name, run in zip(plan.names, plan.runs, strict=True)
-    ]
+    rows = [["run", *next(iter(plan.runs.values()))]]
+    rows += [[name, *map(repr, run.values())] for name, run in plan.runs.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(line.rstrip())
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
     print(f"{len(plan.runs)} runs; a dry run starts none")
 
 
@@ -58,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     pair = {"action": "append", "default": [], "type": _name_and_text}
     add("notebook", help="with a cell tagged parameters")
     add("--vary", **pair, metavar="NAME=VALUES", help="a,b,c; or 0:8 for 0, 1, ... 7")
-    add("--set", **pair, metavar="NAME=VALUE", help="the same in all runs")
+    add("--set", **pair, dest="fixed", metavar="NAME=VALUE", help="the same in all runs")
     add("--out", required=True, help="the folder of the sweep")
     add("--workers", type=int, help="runs at a time; by default one for each core")
     add("--scheduler", metavar="tcp://...", help="a Dask cluster, in place of this machine")
@@ -66,25 +63,16 @@ def main(arguments: list[str] | None = None) -> int:
     add("--resume", action="store_true", help="make only the runs that are missing or failed")
     add("--dry-run", action="store_true", help="print the table of runs and start none")
     add("--yes", action="store_true", help=f"allow more than {MANY:,} runs")
-    options = parser.parse_args(arguments)
+    options = vars(parser.parse_args(arguments))
     try:
-        vary = _pairs("--vary", [(name, read_values(text)) for name, text in options.vary])
-        fixed = _pairs("--set", [(name, read_value(text)) for name, text in options.set])
-        if options.dry_run:
-            plan, _ = prepare(options.notebook, vary, fixed, options.out, options.yes)
-            _print_runs(plan)
+        vary = [(name, read_values(text)) for name, text in options["vary"]]
+        fixed = [(name, read_value(text)) for name, text in options["fixed"]]
+        options |= {"vary": _pairs("--vary", vary), "fixed": _pairs("--set", fixed)}
+        if options.pop("dry_run"):
+            given = [options[name] for name in ("notebook", "vary", "fixed", "out", "yes")]
+            _print_runs(prepare(*given))
             return 0
-        rows = sweep(
-            options.notebook,
-            vary,
-            out=options.out,
-            fixed=fixed,
-            workers=options.workers,
-            scheduler=options.scheduler,
-            timeout=options.timeout,
-            resume=options.resume,
-            yes=options.yes,
-        )
+        rows = sweep(**options)
     except (ValueError, OSError) as error:  # a cluster that is lost is an OSError too
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -94,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed = [row for row in rows if row["status"] != "done"]
     for row in failed[:10]:
         print(f"{row['run']} failed: {row['error']}")
-    print(f"{len(rows) - len(failed)} of {len(rows)} runs done: {options.out}/results.csv")
+    print(f"{len(rows) - len(failed)} of {len(rows)} runs done: {options['out']}/results.csv")
     return 1 if failed else 0
 
 

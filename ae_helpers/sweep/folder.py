@@ -2,158 +2,172 @@
 
 import contextlib
 import csv
-import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 SWEEP = "sweep.json"
 RESULTS = "results.csv"
 LOCK = ".lock"
 WORK = ".work"  # runs under way; nothing in it outlives its sweep
+SAMPLE = "MNIST sample"  # as `ae_helpers.data_name` calls it; "auto" takes it without MNIST
+
+Outcome = Mapping[str, Any]
 
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the folder for one sweep; the operating system lets go of it when the process dies.
+    """Hold the folder for one sweep, or raise a ValueError if another sweep does.
 
-    Raises
-    ------
-    ValueError
-        If another sweep is at work in the folder.
+    The operating system lets go of it when the process dies, however it dies.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"Another sweep is at work in {out}: wait for its end, or use another folder."
-            ) from error
+    try:
+        lock = filelock.FileLock(out / LOCK).acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise ValueError(
+            f"Another sweep is at work in {out}: wait for its end, or use another folder."
+        ) from error
+    with lock:
         shutil.rmtree(out / WORK, ignore_errors=True)  # left by a sweep that was killed
+        (out / WORK).mkdir(exist_ok=True)
         try:
             yield
         finally:
             shutil.rmtree(out / WORK, ignore_errors=True)
 
 
-def read_sweep(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Read what the folder holds of this sweep.
-
-    Parameters
-    ----------
-    out
-        The folder; it need not exist.
-    identity
-        Of the sweep that is to run in it.
-
-    Returns
-    -------
-    dict or None
-        What `write_sweep` wrote; None if the folder is new or empty.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds another sweep or anything else.
-    """
+def check_sweep(out: Path, identity: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds another sweep or anything else, with a ValueError."""
     if (out / SWEEP).is_file():
-        sweep = json.loads((out / SWEEP).read_text(encoding="utf-8"))
+        held = _read_json(out / SWEEP, identity=dict)
+        if held is None:
+            raise ValueError(f"{out / SWEEP} is damaged: use another folder for this sweep.")
         # As text, so that the order counts, and 1, 1.0 and true are three values.
-        if json.dumps(sweep["identity"]) == json.dumps(identity):
-            return sweep
-        differs = [key for key in identity if sweep["identity"].get(key) != identity[key]]
-        raise ValueError(
-            f"{out} holds another sweep (it differs in: {', '.join(differs) or 'order'}): "
-            "use another folder."
-        )
-    if out.exists() and not out.is_dir():
+        if json.dumps(held["identity"]) != json.dumps(identity):
+            differs = [key for key in identity if held["identity"].get(key) != identity[key]]
+            raise ValueError(
+                f"{out} holds another sweep (it differs in: {', '.join(differs) or 'order'}): "
+                "use another folder."
+            )
+    elif out.exists() and not out.is_dir():
         raise ValueError(f"{out} is not a folder: a sweep needs a new or empty one.")
-    if out.exists() and any(path.name not in (LOCK, WORK) for path in out.iterdir()):
+    elif out.exists() and any(path.name not in (LOCK, WORK) for path in out.iterdir()):
         raise ValueError(f"{out} holds something that is not a sweep: use a new or empty folder.")
-    return None
 
 
-def write_sweep(out: Path, identity: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+def write_sweep(out: Path, identity: Mapping[str, Any]) -> None:
     """Write down which sweep the folder is for; the first thing to be written into it."""
-    _write(out / SWEEP, json.dumps({"identity": identity, "defaults": defaults}, indent=2) + "\n")
+    temporary = out / WORK / SWEEP
+    temporary.write_text(json.dumps({"identity": identity}, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, out / SWEEP)
 
 
-def read_outcomes(out: Path, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Read the ``metrics.json`` of the runs that have ended, by the runs' names."""
-    outcomes = {}
-    for name in names:
-        # A folder without a whole metrics.json is no run of ours: that run is made again.
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-            outcomes[name] = json.loads((out / name / "metrics.json").read_text(encoding="utf-8"))
-    return outcomes
+def read_outcomes(out: Path, names: Iterable[str]) -> dict[str, Outcome]:
+    """Read the ``metrics.json`` of the runs that have ended, by the runs' names.
+
+    A folder without a whole one is no run of ours: that run is made again.
+    """
+    types = {"run": str, "status": str, "params": dict, "metrics": dict}
+    types |= {"seconds": object, "error": object}
+    found = {name: _read_json(out / name / "metrics.json", **types) for name in names}
+    return {name: outcome for name, outcome in found.items() if outcome and outcome["run"] == name}
 
 
-def write_run(out: Path, outcome: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+def write_run(out: Path, outcome: Outcome, files: Mapping[str, bytes]) -> None:
     """Write the folder of a run that has ended; it is there whole or not at all.
 
-    Parameters
-    ----------
-    out
-        The sweep's folder.
-    outcome
-        The content of ``metrics.json``; ``run`` names the folder.
-    files
-        Path in the run's folder to content.
+    ``outcome`` becomes its ``metrics.json``; ``files`` is path in the folder to content.
     """
     target = out / outcome["run"]
-    (out / WORK).mkdir(exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=out / WORK))
     beside.chmod(0o755)  # mkdtemp makes it readable to its owner only
     for name, content in files.items():
         path = beside / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    _write(beside / "metrics.json", json.dumps(outcome, indent=2) + "\n")
+    (beside / "metrics.json").write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
     if target.exists():  # the run failed before, and a folder cannot replace another
         target.rename(Path(tempfile.mkdtemp(dir=out / WORK)) / "old")
     beside.rename(target)
 
 
-def table(outcomes: Mapping[str, Mapping[str, Any]], vary: list[str]) -> list[dict[str, Any]]:
+def with_one_data(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """Call those runs failed that were made on other data than the rest, in the runs' order.
+
+    Runs with the same ``data_source`` belong to one another. A machine without MNIST takes the
+    sample for ``"auto"``, so the sample gives way to what others had; else the first run decides.
+    What a run had is its metric ``data``; a notebook that saves none is taken as it is.
+    """
+    ordered = {name: outcomes[name] for name in sorted(outcomes)}
+    data = {
+        name: (str(outcome["params"]["data_source"]), str(outcome["metrics"]["data"]))
+        for name, outcome in ordered.items()
+        if outcome["status"] == "done"
+        and "data_source" in outcome["params"]
+        and "data" in outcome["metrics"]
+    }
+    expected: dict[str, str] = {}
+    for source, used in data.values():
+        if expected.setdefault(source, used) == SAMPLE:
+            expected[source] = used
+    for name, (source, used) in data.items():
+        if used != expected[source]:
+            error = f"This run was made on {used}, others with the same data_source on "
+            error += f"{expected[source]}: give every machine the same data, and resume."
+            ordered[name] = {**ordered[name], "status": "failed", "error": error}
+    return ordered
+
+
+def done(outcomes: Mapping[str, Outcome]) -> set[str]:
+    """Name the runs that need not be made again."""
+    return {name for name, o in with_one_data(outcomes).items() if o["status"] == "done"}
+
+
+def table(outcomes: Mapping[str, Outcome], vary: Iterable[str]) -> list[dict[str, Any]]:
     """Lay out the outcomes as rows with the same columns, in the order of the runs' names.
 
-    Parameters
-    ----------
-    outcomes
-        As `read_outcomes` returns them.
-    vary
-        The parameters varied, which come first among the parameters.
-
-    Returns
-    -------
-    list of dict
-        ``run``, ``status``, the parameters, the metrics, ``data_fingerprint``, ``seconds``,
-        ``error``. A metric with the name of another column gets ``metric.`` before it
-        (``metric.loss``: the parameter ``loss`` is a function's name). None where a run has none.
+    The columns are ``run``, ``status``, the parameters, those in ``vary`` first, the metrics,
+    ``seconds`` and ``error``. A parameter with the name of another column gets ``param.`` before
+    it, and a metric ``metric.`` (``metric.loss``: the parameter ``loss`` is a function's name).
+    A run that lacks one has None there.
     """
-    ordered = [outcomes[name] for name in sorted(outcomes)]
-    params = dict.fromkeys([*vary, *(name for outcome in ordered for name in outcome["params"])])
-    taken = {"run", "status", *params, "data_fingerprint", "seconds", "error"}
-    metrics = dict.fromkeys(name for outcome in ordered for name in outcome["metrics"])
-    columns = {name: f"metric.{name}" if name in taken else name for name in metrics}
+    ended = list(with_one_data(outcomes).values())
+    taken = {"run", "status", "seconds", "error"}
+    params = _columns("param.", [*vary, *(n for o in ended for n in o["params"])], taken)
+    metrics = _columns("metric.", [name for o in ended for name in o["metrics"]], taken)
     return [
         {"run": outcome["run"], "status": outcome["status"]}
-        | {name: outcome["params"].get(name) for name in params}
-        | {column: outcome["metrics"].get(name) for name, column in columns.items()}
-        | {key: outcome[key] for key in ("data_fingerprint", "seconds", "error")}
-        for outcome in ordered
+        | {column: outcome["params"].get(name) for name, column in params.items()}
+        | {column: outcome["metrics"].get(name) for name, column in metrics.items()}
+        | {"seconds": outcome["seconds"], "error": outcome["error"]}
+        for outcome in ended
     ]
 
 
-def write_results(out: Path, rows: list[dict[str, Any]]) -> None:
-    """Write ``results.csv`` from the rows of `table`, in place of the one before, in one step."""
-    temporary = out / f".{RESULTS}"
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+def _columns(prefix: str, names: Iterable[str], taken: set[str]) -> dict[str, str]:
+    columns = {}
+    for name in dict.fromkeys(names):
+        columns[name] = name
+        while columns[name] in taken:
+            columns[name] = prefix + columns[name]
+        taken.add(columns[name])
+    return columns
+
+
+def write_results(
+    out: Path, outcomes: Mapping[str, Outcome], vary: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Write the `table` into ``results.csv``, in place of the one before, in one step."""
+    rows = table(outcomes, vary)
+    temporary = out / WORK / RESULTS
+    with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(rows[0] if rows else ["run", "status"])
         for row in rows:
@@ -161,9 +175,14 @@ def write_results(out: Path, rows: list[dict[str, Any]]) -> None:
                 json.dumps(v) if isinstance(v, list | dict) else v for v in row.values()
             )
     os.replace(temporary, out / RESULTS)
+    return rows
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def _read_json(path: Path, **types: type) -> dict[str, Any] | None:
+    """Read an object whose keys have these types; None if it is not there, or not whole."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        whole = all(isinstance(content[key], kind) for key, kind in types.items())
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return content if whole else None

@@ -1,96 +1,60 @@
 """How far a sweep is: one bar on a terminal or in a notebook, a line now and then elsewhere."""
 
+import io
 import sys
-import time
 from collections.abc import Callable
-from typing import Any
 
-WIDTH = 30  # characters of the bar
+from tqdm import tqdm
+
 LINES = 20  # at most, where a line cannot be written over
 
 
-def start_progress(total: int, done_before: int) -> Callable[[dict[str, Any] | None], None]:
+def start_progress(total: int, done_before: int) -> Callable[[int, int], None]:
     """Start the clock, and make the function that shows how far the sweep is.
 
-    Parameters
-    ----------
-    total
-        Number of runs in the whole sweep.
-    done_before
-        How many of them were done when it started.
-
-    Returns
-    -------
-    callable
-        To be called with the outcome of each run that ends, and now and then with None.
+    It is to be called now and then with the number of runs that have ended, those before included,
+    and of those among them that have failed.
     """
-    start = last = time.monotonic()
-    ended = failed = 0
-    write = _choose_writer(total)
+    terminal = sys.stdout.isatty()
+    bar = tqdm(
+        total=total,
+        initial=done_before,
+        file=sys.stdout if terminal else io.StringIO(),
+        ascii=".#",
+        bar_format="[{bar:30}]",
+        smoothing=0,  # the time left follows from all runs so far, not from the last ones
+    )
+    update = None if terminal else _start_display()
+    lines = 0
 
-    def show(outcome: dict[str, Any] | None) -> None:
-        nonlocal ended, failed, last
-        now = time.monotonic()
-        if outcome is not None:
-            ended += 1
-            failed += outcome["status"] != "done"
-            last = now
-        so_far = done_before + ended
-        text = f"{so_far - failed} of {total} runs done, {failed} failed"
-        if ended and so_far < total:
-            # As the runs came until the last one ended; from then on it counts down.
-            seconds = (last - start) / ended * (total - so_far) - (now - last)
-            text += f", about {duration(max(seconds, 0))} left"
-        write(so_far, text)
+    def show(ended: int, failed: int) -> None:
+        nonlocal lines
+        text = f"{ended - failed} of {total} runs done, {failed} failed"
+        so_far = ", about {remaining} left" if done_before < ended < total else ""
+        bar.n, bar.bar_format = ended, f"[{{bar:30}}] {text}{so_far}"
+        if terminal:
+            bar.refresh()
+        elif update and ended < total:
+            update(str(bar))
+        elif update:
+            update("")
+            print(text)
+        elif LINES * ended // total > lines:
+            lines = LINES * ended // total
+            print(str(bar).partition("] ")[2], flush=True)
+        if ended == total:
+            bar.close()
 
     return show
 
 
-def _choose_writer(total: int) -> Callable[[int, str], None]:
-    def bar(so_far: int, text: str) -> str:
-        return f"[{'#' * (WIDTH * so_far // total):.<{WIDTH}}] {text}"
-
-    def write_over(so_far: int, text: str) -> None:
-        print(f"\r{bar(so_far, text)}\x1b[K", end="\n" if so_far == total else "", flush=True)
-
-    def write_line(so_far: int, text: str) -> None:
-        nonlocal twentieth
-        if LINES * so_far // total > twentieth:
-            twentieth = LINES * so_far // total
-            print(text, flush=True)
-
-    def write_in_notebook(so_far: int, text: str) -> None:
-        going_on = so_far < total
-        handle.update({"text/plain": bar(so_far, text) if going_on else ""}, raw=True)
-        if not going_on:
-            print(text)
-
-    twentieth = 0
-    if sys.stdout.isatty():
-        return write_over
-    if _in_notebook():
-        from IPython.display import display
-
-        handle = display({"text/plain": ""}, raw=True, display_id=True)
-        return write_in_notebook
-    return write_line
-
-
-def _in_notebook() -> bool:
+def _start_display() -> Callable[[str], None] | None:
+    """Start an output that can be written over; there is none outside notebooks."""
     if "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
+        return None
+    from IPython import display, get_ipython
 
-    return hasattr(get_ipython(), "kernel")
-
-
-def duration(seconds: float) -> str:
-    """Say a duration in its largest unit.
-
-    >>> duration(40), duration(400), duration(40_000)
-    ('40 s', '7 min', '11 h')
-    """
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    if not hasattr(get_ipython(), "kernel"):
+        return None
+    handle = display.display({"text/plain": ""}, raw=True, display_id=True)
+    return lambda text: handle.update({"text/plain": text}, raw=True)

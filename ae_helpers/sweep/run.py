@@ -1,213 +1,189 @@
 """One run of a sweep: a notebook in its own process and kernel, and what it leaves behind."""
 
 import contextlib
-import functools
-import hashlib
 import importlib.metadata
-import io
 import json
+import math
 import os
 import platform
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+import psutil
 
 # Always one thread a run: runs side by side do not fight for the cores, and the numbers are
 # the same on machines with few cores and with many.
-ONE_THREAD = dict.fromkeys(
-    ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"
-)
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 START_ATTEMPTS = 3  # of a kernel that does not start
+LOOK = 0.1  # seconds between two looks at a run under way
 PACKAGES = ("ae-helpers", "keras", "numpy", "papermill", "tensorflow")
+OWN_FILES = ("metrics.json", "log.txt")  # what the sweep itself writes into the folder of a run
 
 
-def run_on_worker(task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Do one run on the machine of a Dask worker; what comes back needs no shared folder.
+def run_on_worker(
+    task: dict[str, Any], stop: threading.Event | None = None
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Do one run, on this machine or on that of a Dask worker; nothing needs a shared folder.
 
     Parameters
     ----------
     task
-        ``notebook`` (JSON text), ``params`` (those given to the run), ``data_source`` (or None,
-        for a notebook without that parameter), ``timeout`` (seconds, or None) and
-        ``sweep_started`` (what tells one sweep from the next).
+        ``notebook`` (JSON text), ``params`` (those given to the run), ``timeout`` (seconds, or
+        None), ``version`` (of this package, where the sweep is; another one is a RuntimeError)
+        and ``folder`` (in which to work; None for the Dask worker's).
+    stop
+        Set when the run is to end at once, and nobody wants its result.
 
     Returns
     -------
     outcome, files
         ``outcome``: ``status`` (``"done"`` or ``"failed"``), ``error``, ``metrics``,
-        ``seconds``, ``data_fingerprint`` and ``versions``. ``files``: path in the run's folder to
-        content; the executed notebook (of a failed run as far as it came) and what it saved.
+        ``seconds`` and ``versions``. ``files``: path in the run's folder to content; the executed
+        notebook (of a failed run as far as it came) and what it saved.
     """
-    from distributed import get_worker
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    if versions["ae-helpers"] != task["version"]:
+        raise RuntimeError(
+            f"it has {versions['ae-helpers']} of the package ae-helpers, and the sweep "
+            f"{task['version']}: install the same on both."
+        )
+    scratch = task["folder"]
+    if scratch is None:
+        from distributed import get_worker
 
-    with tempfile.TemporaryDirectory(
-        prefix="run-", dir=get_worker().local_directory, ignore_cleanup_errors=True
-    ) as name:
-        folder = Path(name)
-        start = time.perf_counter()
-        error = _run_process(folder, task)
-        seconds = time.perf_counter() - start
-        metrics = {}
+        scratch = get_worker().local_directory
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory("-run", dir=scratch, ignore_cleanup_errors=True) as name:
+        place = Path(name)
+        metrics, error = {}, _run_process(place, task, stop or threading.Event())
         if error is None:
             try:
-                metrics = _saved_metrics(folder / "runs")
-            except ValueError as broken:
+                metrics = _saved_metrics(place / "run" / "runs")
+            except (ValueError, RecursionError) as broken:
                 error = f"A metrics.json that the run saved cannot be read: {broken}"
-        files = {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-    outcome = {
-        "status": "done" if error is None else "failed",
-        "error": error,
-        "metrics": metrics,
-        "seconds": round(seconds, 2),
-        "data_fingerprint": _fingerprint(task["data_source"], task["sweep_started"]),
-        "versions": {"python": platform.python_version()}
-        | {package: importlib.metadata.version(package) for package in PACKAGES},
-    }
-    return outcome, files
+        files = _files(place / "run")
+        if error and (log := (place / "log.txt").read_bytes()):
+            files["log.txt"] = log
+    outcome = {"status": "failed" if error else "done", "error": error, "metrics": metrics}
+    outcome |= {"seconds": round(time.perf_counter() - start, 2)}
+    return outcome | {"versions": {"python": platform.python_version()} | versions}, files
 
 
-def import_papermill() -> ModuleType:
-    """Import papermill without the three seconds that a grammar of its dependencies takes.
+def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> str | None:
+    """Run the notebook in a process of its own, in ``run/``; return what went wrong, if anything.
 
-    jsonschema builds, if it can, a parser for international web addresses when it is imported;
-    no notebook has a field of that kind, and without the package it does without.
+    What is not the notebook's lies beside that folder: what it is given, its log, its kernel's file.
     """
-    sys.modules.setdefault("rfc3987_syntax", None)
-    import papermill
-
-    return papermill
-
-
-def _run_process(folder: Path, task: dict[str, Any]) -> str | None:
-    """Run the notebook in a process of its own; return what went wrong, if anything."""
-    (folder / "task.json").write_text(json.dumps(task))
-    (folder / "runs").mkdir()
-    environment = os.environ | ONE_THREAD | {"AE_RUNS_DIR": str(folder / "runs")}
+    (place / "run" / "runs").mkdir(parents=True)
+    (place / "input.ipynb").write_text(task["notebook"], encoding="utf-8")
+    (place / "params.json").write_text(json.dumps(task["params"]))
+    environment = os.environ | dict.fromkeys(THREADS, "1")
+    environment |= {"AE_RUNS_DIR": str(place / "run" / "runs"), "JUPYTER_RUNTIME_DIR": str(place)}
     if "AE_MNIST" in environment:  # the notebook works in another folder
         environment["AE_MNIST"] = str(Path(environment["AE_MNIST"]).expanduser().resolve())
-    with (folder / "log.txt").open("wb") as log:
-        # Its standard input is a pipe that closes when this process dies, however it dies.
-        # The session of its own keeps the terminal's Ctrl-C from it: the sweep decides.
+    limit = task["timeout"] or math.inf
+    end = time.monotonic() + limit
+    with (place / "log.txt").open("wb") as log:
+        # Its standard input is a pipe that closes when this process dies, however it dies. The
+        # session of its own keeps the terminal's Ctrl-C from it. This file is run alone (-P: its
+        # folder is no place to import from), since the whole package takes longer to import.
         process = subprocess.Popen(
-            [sys.executable, "-c", "from ae_helpers.sweep.run import main; main()", str(folder)],
+            [sys.executable, "-P", __file__],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
+            cwd=place / "run",
             start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
         )
-        try:
-            code = process.wait(task["timeout"])
-        except subprocess.TimeoutExpired:
-            process.stdin.close()
-            process.wait()
-            return f"It was stopped, since it took longer than {task['timeout']:g} s."
-        finally:
-            process.stdin.close()
-            (folder / "task.json").unlink()
-    log = (folder / "log.txt").read_text(errors="replace").strip()
-    error_file = folder / "error.txt"
-    if error_file.is_file():
-        error = error_file.read_text(encoding="utf-8")
-        error_file.unlink()
-        return error
-    if code != 0:
-        return f"The run's process ended with code {code}. {log.splitlines()[-1] if log else ''}"
-    (folder / "log.txt").unlink()
+        with process.stdin:
+            while process.poll() is None:
+                if stop.wait(LOOK) or time.monotonic() > end:
+                    _kill(process.pid)
+                    process.wait()
+                    return f"It was stopped, since it took longer than {limit:g} s."
+    if (place / "error.txt").is_file():
+        return (place / "error.txt").read_text(encoding="utf-8")
+    if process.returncode != 0:
+        last = (place / "log.txt").read_text(errors="replace").strip().rpartition("\n")[2]
+        return f"The run's process ended with code {process.returncode}. {last}".strip()
     return None
 
 
-def _run_notebook(folder: Path) -> str | None:
-    """Execute the notebook; papermill saves it after each cell. Return what went wrong."""
-    papermill = import_papermill()
-    import nbformat
-    import zmq
-
-    os.chdir(folder)
-    task = json.loads(Path("task.json").read_text())
-    for attempt in range(1, START_ATTEMPTS + 1):
-        try:
-            papermill.execute_notebook(
-                nbformat.v4.upgrade(nbformat.from_dict(json.loads(task["notebook"]))),
-                "notebook.ipynb",
-                parameters=task["params"],
-                progress_bar=False,
-            )
-            return None
-        except papermill.PapermillExecutionError as error:
-            return f"cell {error.exec_count}: {error.ename}: {error.evalue}"
-        except (RuntimeError, TimeoutError, OSError, zmq.ZMQError) as error:
-            if _has_begun(Path("notebook.ipynb")):
-                return f"The kernel was lost in the middle: {type(error).__name__}: {error}"
-            trouble = f"The kernel did not start, {attempt} times: {error}"
-    return trouble
-
-
-def _has_begun(notebook: Path) -> bool:
-    """Whether a cell was sent to the kernel; until then it is safe to start again."""
-    if not notebook.is_file():
-        return False
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    # Not the status: papermill calls every cell completed when it gives up.
-    return any(cell["metadata"].get("papermill", {}).get("start_time") for cell in cells)
+def _kill(pid: int) -> None:
+    """End a process and all that it started, at once."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in [*process.children(recursive=True), process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 def _saved_metrics(runs: Path) -> dict[str, Any]:
     """Collect what the notebook saved: one run's metrics as they are, several runs' by name."""
-    saved = {
-        path.parent.name: json.loads(path.read_text())
-        for path in sorted(runs.glob("*/metrics.json"))
-    }
-    if len(saved) == 1:
-        return next(iter(saved.values()))
-    return {f"{name}.{key}": v for name, metrics in saved.items() for key, v in metrics.items()}
+    paths = [path for path in sorted(runs.glob("*/metrics.json")) if path.is_file()]
+    saved = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    if not all(isinstance(metrics, dict) for metrics in saved.values()):
+        raise ValueError("it holds no names with values.")
+    metrics = next(iter(saved.values()), {})
+    if len(saved) > 1:
+        metrics = {f"{name}.{key}": v for name, part in saved.items() for key, v in part.items()}
+    json.dumps(metrics, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    return metrics
 
 
-@functools.lru_cache
-def _fingerprint(source: str | None, sweep_started: float) -> str | None:
-    """Name the data that `source` stands for on this machine, once a sweep.
-
-    A worker outlives a sweep, and for the next one a file may have other content.
-    """
-    from ae_helpers.data import data_name, load_mnist
-
-    if source is None:
-        return None
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            train, test = load_mnist(source)
-    except (FileNotFoundError, ValueError):
-        return None  # the notebook has failed on it and says why
-    digest = hashlib.sha256(b"".join(array.tobytes() for array in (*train, *test)))
-    return f"{data_name(train, test)} {digest.hexdigest()[:12]}"
+def _files(folder: Path) -> dict[str, bytes]:
+    paths = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    paths = {name: path for name, path in paths.items() if name.parts[0] not in OWN_FILES}
+    return {name.as_posix(): path.read_bytes() for name, path in paths.items()}
 
 
-def _die_with_the_worker() -> None:
+def _run_notebook() -> str | None:
+    """Execute the notebook; papermill saves it after each cell. Return what went wrong."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    notebook = json.loads(Path("../input.ipynb").read_text(encoding="utf-8"))
+    encrypted = {"KernelManager": {"transport_encryption": "auto"}}  # else the kernel warns
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            executed = papermill.execute_notebook(
+                "../input.ipynb",
+                "notebook.ipynb",
+                parameters=json.loads(Path("../params.json").read_text()),
+                kernel_name=notebook["metadata"].get("kernelspec", {}).get("name", "python3"),
+                language="python",
+                progress_bar=False,
+                config=Config(encrypted),
+            )
+        except papermill.PapermillExecutionError as error:
+            return f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+        except DeadKernelError:
+            return "The kernel died in the middle."
+        except RuntimeError as error:  # nothing of the notebook has run: try again
+            trouble = f"The kernel did not start, {attempt} times: {error}"
+        else:
+            # papermill passes over sys.exit(0), which ends a notebook before its end
+            outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
+            left = any(output["output_type"] == "error" for output in outputs)
+            return "A cell ended the notebook by sys.exit()." if left else None
+    return trouble
+
+
+def _die_with_the_sweep() -> None:
     """Wait for the end of standard input, then end the kernel and this process at once."""
-    import psutil
-
     os.read(0, 1)  # sys.stdin has a lock that this thread would hold when the process ends
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    os._exit(1)
+    _kill(os.getpid())
 
 
-def main() -> None:
-    """Execute the notebook of the folder named on the command line; leave its error there."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a worker does not get
-    threading.Thread(target=_die_with_the_worker, daemon=True).start()
-    folder = Path(sys.argv[1])
-    error = _run_notebook(folder)
-    if error is not None:
-        (folder / "error.txt").write_text(error, encoding="utf-8")
+if __name__ == "__main__":
+    threading.Thread(target=_die_with_the_sweep, daemon=True).start()
+    if error := _run_notebook():
+        Path("../error.txt").write_text(error, encoding="utf-8", errors="backslashreplace")
