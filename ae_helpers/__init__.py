@@ -15,7 +15,7 @@ _HOME = {
     "quiet_start": "model",
     "train": "training",
     "train_many": "seeds",
-    "check_params": "runs",
+    "check_params": "parameters",
     "load_run": "runs",
     "save_run": "runs",
     "latent_sliders": "widgets.latent_map",

@@ -20,8 +20,8 @@ from packaging.utils import canonicalize_name
 
 import ae_helpers
 from ae_helpers import data
-from ae_helpers.model import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS
 from ae_helpers.numpy_layers import ACTIVATIONS
+from ae_helpers.parameters import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "ae_helpers"
@@ -145,7 +145,8 @@ def imports_of(path):
     ("module", "below"),
     [
         ("data", set()),
-        ("model", set()),
+        ("parameters", set()),
+        ("model", {"parameters"}),
         ("legend", set()),
         ("plots", {"legend"}),
         ("numpy_layers", set()),
@@ -153,7 +154,7 @@ def imports_of(path):
         ("widgets/drawing_board", set()),
         ("widgets/latent_map", {"legend", "numpy_layers", "widgets.page"}),
         ("training", {"model"}),
-        ("runs", {"model", "numpy_layers"}),
+        ("runs", {"model", "numpy_layers", "parameters"}),
     ],
 )
 def test_a_module_imports_only_from_the_floors_below(module, below):
