@@ -33,7 +33,8 @@ course: $(READY)  ## run all notebooks in order into build/course/
 test: $(READY)  ## run every test: lint, units, notebooks, papermill, browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --nbval --nbval-current-env --durations=15 tests notebooks ae_helpers tools
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 \
+		--nbval --nbval-current-env tests notebooks ae_helpers tools
 
 bench: $(READY)  ## run the benchmarks
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done

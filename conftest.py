@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from ae_helpers import data_name, load_mnist
+from ae_helpers.sweep.run import THREADS
 
 OUTPUT_TIMEOUT = 60  # seconds; nbval waits 5 for a cell's output, too few on a busy machine
 CELL_TIMEOUT = 600  # seconds
 
-# Of two workers, neither should begin a long file when the other has nothing left to do.
+# So that neither of two workers begins a long file when the other has nothing left to do.
 LONGEST_FIRST = [
     "notebooks/08_parameterized_runs.ipynb",
     "notebooks/06_why_results_differ.ipynb",
@@ -28,8 +29,11 @@ LONGEST_FIRST = [
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compare the notebooks' text with the committed one only where the data are the same."""
-    if hasattr(config, "workerinput") or not (config.option.nbval or config.option.nbval_lax):
-        return  # a worker of xdist has the options of the process that started it
+    if hasattr(config, "workerinput"):  # one of two workers: the other one has a core too
+        os.environ.update(dict.fromkeys(THREADS, "1"))
+        return  # it has the options of the process that started it
+    if not (config.option.nbval or config.option.nbval_lax):
+        return
     config.option.nbval_cell_timeout = CELL_TIMEOUT
     if data_name(*load_mnist()) == "MNIST":
         return

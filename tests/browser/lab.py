@@ -90,6 +90,7 @@ def start_lab(home):
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
                 *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
                 *("--IdentityProvider.token=test", f"--ServerApp.root_dir={home / 'work'}"),
+                "--KernelManager.transport_encryption=auto",  # as `make lab` starts it
                 "--LabApp.expose_app_in_browser=True",
             ],
             env=os.environ | {name: str(folder) for name, folder in folders.items()},
