@@ -98,7 +98,14 @@ def train(
     check_counts(epochs=epochs, batch_size=batch_size)
     check_compiled(autoencoder)
     data = _tensors(autoencoder, "images", images, targets)
-    validation = _tensors(autoencoder, "validation_data", validation_data, targets is not None)
+    if targets is None:
+        validation_data = (validation_data,)
+    elif not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+        raise ValueError(
+            f"validation_data was given as {type(validation_data).__name__}: where targets= are "
+            "given it must be a pair (images, targets), as for fit()."
+        )
+    validation = _tensors(autoencoder, "validation_data", *validation_data)
     optimizer = autoencoder.optimizer
     if not optimizer.built:
         optimizer.build(autoencoder.trainable_variables)
@@ -219,92 +226,66 @@ def check_finite(logs: dict[str, float], epoch: int) -> None:
             )
 
 
-def checked_images(name: str, images: Any, autoencoder: "keras.Model") -> np.ndarray:
-    """Return the images as float32 rows as the model's input takes them, or say what is wrong."""
+def _tensors(
+    model: "keras.Model", name: str, images: Any, targets: Any = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Check images and their targets, and copy them to TensorFlow, once."""
     if isinstance(images, tuple | list) and len(images) == 2 and np.ndim(images[0]) > 1:
         raise ValueError(
             f"{name} was given a pair: give the images only, they are their own targets, or give "
             "targets= too."
         )
-    images = np.asarray(images)
-    if images.dtype.kind != "f":
-        raise ValueError(
-            f"{name} is {images.dtype}, and train() takes float32 in [0, 1]: make it by prepare()."
-        )
-    if not autoencoder.built:
-        autoencoder.build(images.shape)
-    takes = getattr(autoencoder, "input_shape", images.shape)[1:]
-    has = images.shape[1:]
+    images = _floats(name, np.asarray(images))
+    if not model.built:
+        model.build(images.shape)
+    takes, returns, has = model.input_shape[1:], model.output_shape[1:], images.shape[1:]
     fits = len(takes) == len(has) and all(a in (None, b) for a, b in zip(takes, has, strict=True))
-    if not fits or len(images) == 0:
+    if not fits:
         raise ValueError(
-            f"{name} has the shape {images.shape}, and the autoencoder takes "
-            f"(n, {', '.join(map(str, takes))}) with at least one image; prepare() makes such rows "
-            "of images."
+            f"{name} has the shape {images.shape}, and the model takes (n, "
+            f"{', '.join(map(str, takes))}) with at least one image: prepare() makes such rows."
         )
-    return checked_floats(name, images)
+    if targets is None:
+        if takes != returns:
+            raise ValueError(
+                f"{model.name!r} takes {takes} numbers and returns {returns}: without targets= it "
+                "is trained to return its input, so give the whole autoencoder."
+            )
+        targets, own = images, True
+    else:
+        name, targets, own = f"the targets of {name}", np.asarray(targets), False
+        if len(targets) != len(images):
+            raise ValueError(f"{name} are {len(targets)} for {len(images)} images: give one each.")
+        if targets.dtype.kind == "f":
+            targets = _floats(name, targets)
+    loss = getattr(model.loss, "__name__", getattr(model.loss, "name", model.loss))
+    if loss == "binary_crossentropy" and not 0 <= targets.min() <= targets.max() <= 1:
+        raise ValueError(
+            f"The values of {name} reach from {targets.min():g} to {targets.max():g}, and with "
+            "binary_crossentropy they must be in [0, 1]: scale the images by prepare()."
+        )
+    images = tf.constant(images)
+    return images, images if own else tf.constant(targets)
 
 
-def checked_floats(name: str, values: np.ndarray) -> np.ndarray:
-    """Return the numbers as float32, or say that they are none."""
+def _floats(name: str, values: np.ndarray) -> np.ndarray:
+    """Return finite numbers as float32, or say what is wrong with them."""
+    if values.dtype.kind != "f" or not len(values):
+        raise ValueError(
+            f"{name} is {values.dtype} with shape {values.shape}, and must be at least one image "
+            "as float32 in [0, 1]: make it by prepare()."
+        )
     low, high = values.min(), values.max()
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(
             f"{name} holds NaN or infinity, from which nothing can be learned: give finite numbers."
         )
-    largest = max(-low, high)
-    if largest > np.finfo("float32").max:
+    if max(-low, high) > np.finfo("float32").max:
         raise ValueError(
-            f"{name} holds {largest:g}, which is too large for float32: scale the numbers to "
-            "[0, 1], as prepare() does."
+            f"{name} holds {max(-low, high):g}, which is too large for float32: scale the numbers "
+            "to [0, 1], as prepare() does."
         )
     return values.astype("float32", copy=False)
-
-
-def _tensors(
-    autoencoder: "keras.Model", name: str, images: Any, targets: Any
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Check images and their targets, and copy them to TensorFlow, once."""
-    if targets is True:  # of a pair
-        if not isinstance(images, tuple | list) or len(images) != 2:
-            raise ValueError(
-                f"{name} was given a {type(images).__name__}: where targets= are given it must be "
-                "a pair (images, targets), as for fit()."
-            )
-        images, targets = images
-    elif targets is False:
-        targets = None
-    given, name_of_targets = targets is not None, f"the targets of {name}"
-    images = checked_images(name, images, autoencoder)
-    if given:
-        targets = np.asarray(targets)
-        if len(targets) != len(images):
-            raise ValueError(
-                f"{name} has {len(images)} images and {len(targets)} targets: give each its own."
-            )
-        if targets.dtype.kind == "f":
-            targets = checked_floats(name_of_targets, targets)
-    else:
-        targets, name_of_targets = images, name
-        takes, returns = (
-            " × ".join(map(str, getattr(autoencoder, shape, (None,))[1:]))
-            for shape in ("input_shape", "output_shape")
-        )
-        if takes != returns:
-            raise ValueError(
-                f"{autoencoder.name!r} takes {takes} numbers and returns {returns}: without "
-                "targets= train() trains a model to return its input, so give it the whole "
-                "autoencoder."
-            )
-    loss = autoencoder.loss
-    loss = getattr(loss, "__name__", getattr(loss, "name", loss))
-    if loss == "binary_crossentropy" and not 0 <= targets.min() <= targets.max() <= 1:
-        raise ValueError(
-            f"{name_of_targets} reach from {targets.min():g} to {targets.max():g}, and with "
-            "binary_crossentropy they must be in [0, 1]: scale the images by prepare()."
-        )
-    tensor = tf.constant(images)
-    return tensor, tf.constant(targets) if given else tensor
 
 
 def _take(data: tuple[tf.Tensor, ...], rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -443,8 +424,8 @@ def train_many(
     model = make_model()
     check_compiled(model)
     check_stackable(model)
-    images, _ = _tensors(model, "images", images, None)
-    validation, _ = _tensors(model, "validation_data", validation_data, False)
+    images, _ = _tensors(model, "images", images)
+    validation, _ = _tensors(model, "validation_data", validation_data)
     groups = np.array_split(seeds, -(-len(seeds) // GROUP))  # as even as can be
     done = [
         _train_group(group.tolist(), make_model, (images, validation), epochs, batch_size, verbose)
