@@ -1,10 +1,9 @@
-"""A trained run on disk: its parameters checked, its files written whole or not at all."""
+"""A trained run on disk: its files written whole or not at all."""
 
 import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ae_helpers.model import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS, N_PIXELS, layer_plan
+from ae_helpers.model import N_PIXELS, layer_plan
 from ae_helpers.numpy_layers import DenseLayer
+from ae_helpers.parameters import check_name, check_params
 
 if TYPE_CHECKING:
     import keras
@@ -26,22 +26,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 FILES = ("weights.npz", "metrics.json", "history.csv", "params.json")
 LOOKS = 20  # at a run's files, before what they lack counts as their own fault
 
-LOSSES = ("binary_crossentropy", "mse", "mae")
-OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 NETWORK = ("hidden_dim", "latent_dim", "latent_activation")  # what load_run needs
-
-# The course's parameters, the same in every notebook: the smallest whole number that each may be,
-# the texts to choose from, or None for any name.
-PARAMETERS: dict[str, int | tuple[str, ...] | None] = {
-    **dict.fromkeys(("data_source", "run_name")),
-    **dict.fromkeys(("seed", "n_train"), 0),
-    **dict.fromkeys(("epochs", "batch_size", "hidden_dim", "latent_dim", "n_seeds"), 1),
-    "n_grid": 2,
-    "latent_activation": LATENT_ACTIVATIONS,
-    "hidden_activation": HIDDEN_ACTIVATIONS,
-    "loss": LOSSES,
-    "optimizer": OPTIMIZERS,
-}
 
 
 @dataclass(frozen=True)
@@ -92,55 +77,6 @@ class Run:
     def decoder(self) -> "keras.Model":
         """The Keras model ``(n, latent_dim) → (n, 784)``, on the autoencoder's layers."""
         return self._models[2]
-
-
-def check_params(**params: Any) -> dict[str, Any]:
-    """Refuse parameters that cannot work, before any time is spent.
-
-    Parameters
-    ----------
-    **params
-        Any of the course's parameters, which `PARAMETERS` lists.
-
-    Returns
-    -------
-    dict
-        The same parameters, as JSON can hold them: NumPy's whole numbers become plain ones, a
-        tuple becomes a list.
-
-    Raises
-    ------
-    ValueError
-        With the parameter's name, the value given and what is allowed.
-
-    Examples
-    --------
-    >>> check_params(epochs=10, loss="mse")
-    {'epochs': 10, 'loss': 'mse'}
-    >>> check_params(epochs="ten")
-    Traceback (most recent call last):
-    ValueError: epochs='ten' cannot work: it must be a whole number from 1 up.
-    """
-    params = {name: _plain(value) for name, value in params.items()}
-    for name, value in params.items():
-        if name not in PARAMETERS:
-            raise ValueError(f"There is no parameter {name!r} in this course.")
-        known = PARAMETERS[name]
-        if isinstance(known, int):
-            several = name == "hidden_dim" and isinstance(value, list)
-            numbers = value if several else [value]
-            ok = bool(numbers) and all(type(n) is int and known <= n < 2**32 for n in numbers)
-            allowed = f"a whole number from {known} up"
-            if name == "hidden_dim":
-                allowed += ", or a list of such numbers"
-        else:
-            ok = value in known if known else isinstance(value, str) and value != ""
-            allowed = "one of " + ", ".join(known) if known else "a name"
-        if not ok:
-            raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}.")
-    if "run_name" in params:
-        _check_name(params["run_name"])
-    return params
 
 
 def runs_dir() -> Path:
@@ -196,7 +132,7 @@ def save_run(
     OSError
         If the run cannot be written; what was there is as it was.
     """
-    _check_name(name)
+    check_name(name)
     if name == "auto":
         raise ValueError(
             "run_name='auto' stands for 'mine' or 'article' when loading: save as another."
@@ -259,7 +195,7 @@ def load_run(name: str = "auto") -> Run:
     >>> run.params["latent_dim"], [kernel.shape for kernel, _, _ in run.decoder_weights]
     (2, [(2, 32), (32, 784)])
     """
-    _check_name(name)
+    check_name(name)
     own = ["mine", "article"] if name == "auto" else [name]
     for folder in (*(runs_dir() / each for each in own), PRETRAINED / own[-1]):
         if run := _read_run(folder):
@@ -271,21 +207,6 @@ def run_names() -> list[str]:
     """Name the runs there are, your own and the shipped ones, in alphabetical order."""
     folders = [f for base in (runs_dir(), PRETRAINED) for f in base.glob("*") if f.is_dir()]
     return sorted({f.name for f in folders if not f.name.startswith(".")})
-
-
-def _plain(value: Any) -> Any:
-    """Turn a tuple into a list and NumPy's whole numbers into Python's, as JSON has them."""
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,59}", name) or ".." in name:
-        raise ValueError(
-            f"run_name={name!r} cannot work: it must be a plain name of at most 60 letters, "
-            "digits, '-', '_' and '.', without slashes or '..'."
-        )
 
 
 def _check_history(history: Mapping[str, list[float]]) -> None:

@@ -19,8 +19,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import ae_helpers
-from ae_helpers.model import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS
+from ae_helpers import data
 from ae_helpers.numpy_layers import ACTIVATIONS
+from ae_helpers.parameters import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "ae_helpers"
@@ -144,7 +145,8 @@ def imports_of(path):
     ("module", "below"),
     [
         ("data", set()),
-        ("model", set()),
+        ("parameters", set()),
+        ("model", {"parameters"}),
         ("legend", set()),
         ("plots", {"legend"}),
         ("numpy_layers", set()),
@@ -152,7 +154,7 @@ def imports_of(path):
         ("widgets/drawing_board", set()),
         ("widgets/latent_map", {"legend", "numpy_layers", "widgets.page"}),
         ("training", {"model"}),
-        ("runs", {"model", "numpy_layers"}),
+        ("runs", {"model", "numpy_layers", "parameters"}),
     ],
 )
 def test_a_module_imports_only_from_the_floors_below(module, below):
@@ -183,6 +185,26 @@ def test_every_activation_that_can_be_built_can_run_outside_keras():
 @pytest.mark.parametrize("name", ae_helpers.__all__)
 def test_every_public_name_can_be_had(name):
     assert callable(getattr(ae_helpers, name))
+
+
+@pytest.mark.parametrize(
+    "path", sorted(REPOSITORY.glob(".github/workflows/*.yml")), ids=lambda path: path.stem
+)
+def test_a_workflow_runs_what_it_names_and_gives_no_more_than_it_must(path):
+    text = path.read_text()
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert text.count("uses: ") == len(re.findall(r"uses: \S+@[0-9a-f]{40}  # v\d", text))
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            if "actions/checkout@" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False
+        if "write" in job.get("permissions", {}).values():
+            assert all("uses" not in step for step in job["steps"])
+            assert not re.search("pip|make|python", str([step["run"] for step in job["steps"]]))
+    if data.KERAS_URL in text:
+        assert workflow["env"]["MNIST_SHA256"] == data.KERAS_FILE_SHA256
+        assert 'echo "$MNIST_SHA256 ' in text
 
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

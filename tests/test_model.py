@@ -64,8 +64,8 @@ def test_a_list_of_one_is_the_same_network():
         ({"latent_dim": [2]}, r"latent_dim=\[2\]"),
         ({"hidden_dim": -1}, "hidden_dim=-1"),
         *[({"hidden_dim": bad}, "hidden_dim=") for bad in (True, [], [32, 0], "32", [[32]], None)],
-        ({"latent_activation": "rellu"}, "latent_activation='rellu' is not known"),
-        ({"hidden_activation": "softmax"}, "hidden_activation='softmax' is not known"),
+        ({"latent_activation": "rellu"}, "latent_activation='rellu' cannot work"),
+        ({"hidden_activation": "softmax"}, "hidden_activation='softmax' cannot work"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(given, fault):

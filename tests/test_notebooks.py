@@ -19,7 +19,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image
 
 from ae_helpers import check_params
-from ae_helpers.runs import PARAMETERS
+from ae_helpers.parameters import PARAMETERS
 
 REPOSITORY = Path(__file__).parents[1]
 NOTEBOOKS = REPOSITORY / "notebooks"
