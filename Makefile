@@ -2,25 +2,30 @@
 # Needs make and a Python from 3.11 to 3.13; name one with `make lab PYTHON=/path/to/python`.
 
 SHELL := /bin/bash
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
-	$(p) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) and print("$(p)")' 2>/dev/null)))
+	$(p) -c '$(FITS)' 2>/dev/null && echo $(p))))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# A notebook runs in its own folder, so a relative path would not lead there.
+# A notebook runs in its own folder, so a relative path would not lead there. (`abspath` would
+# break a path at its spaces.)
+absolute = $(if $(filter /% ~%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
 ifdef AE_MNIST
-export AE_MNIST := $(abspath $(AE_MNIST))
+export AE_MNIST
+override AE_MNIST := $(call absolute,$(value AE_MNIST))
 endif
 ifdef AE_RUNS_DIR
-export AE_RUNS_DIR := $(abspath $(AE_RUNS_DIR))
+export AE_RUNS_DIR
+override AE_RUNS_DIR := $(call absolute,$(value AE_RUNS_DIR))
 endif
 
 help:  ## print these lines
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
 
 lab: $(READY)  ## open JupyterLab at the first notebook
-	$(BIN)/jupyter lab notebooks/01_data.ipynb
+	$(BIN)/jupyter lab --KernelManager.transport_encryption=auto notebooks/01_data.ipynb
 
 course: $(READY)  ## run all notebooks in order into build/course/
 	$(BIN)/python tools/course.py run --out build/course
@@ -28,7 +33,8 @@ course: $(READY)  ## run all notebooks in order into build/course/
 test: $(READY)  ## run every test: lint, units, notebooks, papermill, browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --nbval --nbval-current-env --durations=15 tests notebooks ae_helpers tools
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 \
+		--nbval --nbval-current-env tests notebooks ae_helpers tools
 
 bench: $(READY)  ## run the benchmarks
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
@@ -45,8 +51,10 @@ lock: $(READY)  ## renew requirements.lock and environment.yml from pyproject.to
 	mv $(VENV)/new.yml environment.yml
 
 $(READY): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 was found: install one, or name it with PYTHON=..."; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@python="$(PYTHON)"; "$$python" -c '$(FITS)' 2>/dev/null || { \
+		echo "$${python:-python3} is no Python from 3.11 to 3.13: install one, or name it with PYTHON=..."; \
+		exit 1; }; \
+	$(BIN)/python -c '$(FITS)' 2>/dev/null || "$$python" -m venv --clear $(VENV)
 	@echo "Setting up the course in $(VENV): about two minutes and 2 GB, once."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

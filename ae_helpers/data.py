@@ -4,7 +4,6 @@ import functools
 import hashlib
 import os
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,8 @@ MNIST_SHA256 = {
     "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
     "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
+
+LARGEST = 2**30  # bytes of an array; the largest set of this form, EMNIST, has 550 million
 
 SAMPLE_NOTICE = """\
 NOTICE: this is the sample, not the full MNIST: 4,000 training and 1,000 test digits.
@@ -53,6 +54,8 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
         If the file named is not there, or Keras' copy can be neither found nor downloaded.
     ValueError
         If the file named is not a data set of this form; the message says what is wrong.
+    PermissionError
+        If the file named may not be read.
 
     Examples
     --------
@@ -75,7 +78,7 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
             print(error)
             arrays = _read_sample()
     else:
-        arrays = _read_npz(Path(source))
+        arrays = _read_npz(Path(source).expanduser())
     train, test = arrays
     print(_notice(data_name(train, test), len(train[0]), len(test[0])))
     return train, test
@@ -153,11 +156,10 @@ def _read_keras_copy() -> tuple[Arrays, Arrays]:
     """Read Keras' cached file; download it into the cache if it is not there."""
     # Not keras.datasets: that imports TensorFlow, and offline it raises a bare Exception.
     import pooch
-    import requests
 
     pooch.get_logger().setLevel("WARNING")  # it would write the place of the cache to stderr
-    keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     try:
+        keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
         path = pooch.retrieve(
             KERAS_URL,
             known_hash=KERAS_FILE_SHA256,
@@ -165,7 +167,13 @@ def _read_keras_copy() -> tuple[Arrays, Arrays]:
             path=keras_home / "datasets",
             downloader=pooch.HTTPDownloader(timeout=10),
         )
-    except (requests.RequestException, OSError) as error:
+    except (PermissionError, RuntimeError) as error:  # there may also be no home
+        raise FileNotFoundError(f"Keras' copy of MNIST cannot be used ({error}).") from error
+    except ValueError as error:
+        raise FileNotFoundError(
+            "MNIST could not be downloaded (what came is another file, such as a page to log in)."
+        ) from error
+    except OSError as error:  # all errors of requests, too
         raise FileNotFoundError(
             "MNIST could not be downloaded (the network does not reach Keras' server)."
         ) from error
@@ -198,27 +206,34 @@ def _read_sample() -> tuple[Arrays, Arrays]:
 def _read_npz(path: Path) -> tuple[Arrays, Arrays]:
     if not path.exists():
         raise FileNotFoundError(f"There is no data file {path}: name an .npz file that exists.")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: name the .npz file with the images itself.")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{path} is not an .npz file, or only part of one: get it again "
-            "(it must hold x_train, y_train, x_test and y_test)."
-        )
+    if not path.is_file():  # what is no regular file may have no end
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise ValueError(f"{path} is {kind}: name the .npz file with the images itself.")
+    with path.open("rb") as opened:
+        if not zipfile.is_zipfile(opened):
+            raise ValueError(
+                f"{path} is not an .npz file, or only part of one: get it again "
+                "(it must hold x_train, y_train, x_test and y_test)."
+            )
     try:
         with np.load(path, allow_pickle=False) as file:
+            for member in file.zip.infolist():
+                if member.file_size > LARGEST:
+                    raise ValueError(f"{member.filename} would take {member.file_size:,} bytes")
             missing = sorted(set(MNIST_SHA256) - set(file.files))
             if missing:
                 raise ValueError(f"it lacks {', '.join(missing)}; it holds {file.files}")
             train, test = (
                 _checked(part, file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")
             )
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is no data set this course can read: {error}.") from error
+    except Exception as error:  # damaged or odd archives end in errors of many kinds
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{path} is no data set this course can read: {reason}.") from error
     return train, test
 
 
-def _checked(part: str, images: np.ndarray, labels: np.ndarray) -> Arrays:
+def _checked(part: str, images: np.ndarray | bytes, labels: np.ndarray | bytes) -> Arrays:
+    images, labels = np.asarray(images), np.asarray(labels)  # bytes: a member that is no array
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
         raise ValueError(
             f"x_{part} is {images.dtype} with shape {images.shape}, "

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ae_helpers.parameters import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS, check_params
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
 N_PIXELS = 784  # 28 * 28
-LATENT_ACTIVATIONS = ("relu", "linear", "tanh", "sigmoid")
-HIDDEN_ACTIVATIONS = ("relu", "silu")
 
 
 @contextlib.contextmanager
@@ -104,12 +104,7 @@ def layer_plan(
     latent_activation: str,
     hidden_activation: str = "relu",
 ) -> list[tuple[str, int, str]]:
-    """List the layers of `build_autoencoder` in order: name, units and activation.
-
-    Parameters
-    ----------
-    hidden_dim, latent_dim, latent_activation, hidden_activation
-        As for `build_autoencoder`.
+    """List the layers of `build_autoencoder`, which takes the same, in order.
 
     Returns
     -------
@@ -119,7 +114,7 @@ def layer_plan(
     Raises
     ------
     ValueError
-        If a width is not a whole number from 1 up, or an activation is not known.
+        If `check_params` refuses one of the parameters.
 
     Examples
     --------
@@ -127,29 +122,21 @@ def layer_plan(
     ['encoder_hidden_1', 'encoder_hidden_2', 'code',
      'decoder_hidden_1', 'decoder_hidden_2', 'reconstruction']
     """
-    hidden = list(hidden_dim) if isinstance(hidden_dim, list | tuple) else [hidden_dim]
-    if not hidden or not all(type(width) is int and width >= 1 for width in hidden):
-        raise ValueError(
-            f"hidden_dim={hidden_dim!r} cannot work: it must be a whole number from 1 up, or a "
-            "list of such numbers."
-        )
-    if type(latent_dim) is not int or latent_dim < 1:
-        raise ValueError(
-            f"latent_dim={latent_dim!r} cannot work: it must be a whole number from 1 up."
-        )
-    for name, value, known in (
-        ("latent_activation", latent_activation, LATENT_ACTIVATIONS),
-        ("hidden_activation", hidden_activation, HIDDEN_ACTIVATIONS),
-    ):
-        if value not in known:
-            raise ValueError(f"{name}={value!r} is not known: use one of {', '.join(known)}.")
+    params = check_params(
+        hidden_dim=hidden_dim,
+        latent_dim=latent_dim,
+        latent_activation=latent_activation,
+        hidden_activation=hidden_activation,
+    )
+    widths = params["hidden_dim"]
+    hidden = widths if isinstance(widths, list) else [widths]
     numbers = [""] if len(hidden) == 1 else [f"_{i}" for i in range(1, len(hidden) + 1)]
     names = [f"{half}_hidden{number}" for half in ("encoder", "decoder") for number in numbers]
     layers = [
         (name, width, hidden_activation)
         for name, width in zip(names, [*hidden, *reversed(hidden)], strict=True)
     ]
-    layers.insert(len(hidden), ("code", latent_dim, latent_activation))
+    layers.insert(len(hidden), ("code", params["latent_dim"], latent_activation))
     return [*layers, ("reconstruction", N_PIXELS, "sigmoid")]
 
 

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise, product
 from string import ascii_lowercase
 
 import matplotlib.pyplot as plt
@@ -13,9 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-# petroff10: ten colours that stay apart for most kinds of colour vision (Petroff 2021,
-# arXiv:2107.02270); matplotlib ships them under this name.
-CLASS_COLOURS = plt.style.library["petroff10"]["axes.prop_cycle"].by_key()["color"]
+from ae_helpers.legend import CLASS_COLOURS, name_places
 
 STYLE = {
     "figure.dpi": 100,
@@ -54,24 +52,6 @@ def show(figure: Figure, alt: str, colours: int = PALETTE) -> None:
     display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
-def new_figure(width: float, height: float, **subplots: object) -> tuple[Figure, Axes]:
-    """Make a figure and its axes in the course's style.
-
-    Parameters
-    ----------
-    width, height
-        Size in inches; at 100 dots an inch, 7 inches fill a notebook's column.
-    **subplots
-        Handed on to ``matplotlib.pyplot.subplots``, e.g. ``nrows=2``.
-
-    Returns
-    -------
-    figure, axes
-        As ``matplotlib.pyplot.subplots`` returns them.
-    """
-    return plt.subplots(figsize=(width, height), **subplots)
-
-
 def show_digits(
     rows: Mapping[str, np.ndarray], alt: str, labels: Sequence[object] | None = None
 ) -> None:
@@ -86,16 +66,18 @@ def show_digits(
         What the figure shows, in one sentence.
     labels
         One text for each column, above the first row.
+
+    Raises
+    ------
+    ValueError
+        If there is no image.
     """
-    n_columns = max(len(images) for images in rows.values())
+    n_columns = max((len(images) for images in rows.values()), default=0)
+    if not n_columns:
+        raise ValueError("There are no images to show: give one row with one image at least.")
     size = min(0.75, 9.0 / n_columns)
-    figure, axes = new_figure(
-        size * n_columns + 0.9,
-        size * len(rows) + 0.35,
-        nrows=len(rows),
-        ncols=n_columns,
-        squeeze=False,
-    )
+    width, height = size * n_columns + 0.9, size * len(rows) + 0.35
+    figure, axes = plt.subplots(len(rows), n_columns, figsize=(width, height), squeeze=False)
     _draw_rows(axes, rows, labels)
     show(figure, alt, GREYS)
 
@@ -108,9 +90,6 @@ def scatter_codes(
     name_size: float = 15,
 ) -> Axes:
     """Draw codes as points in the plane, coloured by class, each class named among its points.
-
-    The name stands among the class's outer fifth, and is pushed away from other names: in the
-    middle of the plane the classes are crowded, and the names would cover each other.
 
     Parameters
     ----------
@@ -133,31 +112,31 @@ def scatter_codes(
     Raises
     ------
     ValueError
-        If the codes are not ``(n, 2)``, or there is not one label for each.
+        If the codes are not ``(n, 2)``, n ≥ 1, or there is not one such label for each.
     """
     codes, labels = np.asarray(codes), np.asarray(labels)
-    if codes.ndim != 2 or codes.shape[1] != 2:
+    if codes.ndim != 2 or codes.shape[1] != 2 or not len(codes):
         raise ValueError(
-            f"A scatter needs two numbers for each image; these codes have shape {codes.shape}."
+            f"A scatter needs at least one image, and two numbers for each image; these codes "
+            f"have shape {codes.shape}."
         )
     if labels.shape != (len(codes),):
         raise ValueError(f"There are {len(codes)} codes but labels of shape {labels.shape}.")
+    digits = np.unique(labels)
+    if digits.dtype.kind not in "iu" or digits[0] < 0 or digits[-1] > 9:
+        raise ValueError(
+            f"The labels are {labels.dtype} from {digits[0]} to {digits[-1]}: only whole numbers "
+            "from 0 to 9 have a colour each."
+        )
     if axis is None:
-        _, axis = new_figure(7, 6)
-    colours = np.array(CLASS_COLOURS)[labels]
+        _, axis = plt.subplots(figsize=(7, 6))
     # In the order given, so that no class lies on top of all others.
+    colours = np.array(CLASS_COLOURS)[labels]
     axis.scatter(*codes.T, s=size, c=colours, linewidths=0, antialiased=False)
-    distance = np.linalg.norm(
-        (codes - np.median(codes, axis=0)) / (codes.std(axis=0) + 1e-9), axis=1
-    )
-    digits, centres = np.unique(labels), []
     for digit in digits:
-        own = labels == digit
-        outer = own & (distance >= np.quantile(distance[own], 0.8))
-        centres.append(np.median(codes[outer], axis=0))
         axis.scatter([], [], s=30, c=CLASS_COLOURS[digit], label=str(digit))
     box = axis.get_window_extent()
-    places = axis.transData.transform(centres) - box.min
+    places = axis.transData.transform(name_places(codes, labels)) - box.min
     places = _spread(places, gap=20, size=box.size) + box.min
     for digit, place in zip(digits, axis.transData.inverted().transform(places), strict=True):
         axis.annotate(
@@ -223,7 +202,7 @@ def show_grid(images: np.ndarray, z1: np.ndarray, z2: np.ndarray, alt: str) -> N
     """
     rows = images.reshape(len(z2), len(z1), 28, 28)[::-1]  # the highest z₂ on top, as in a plot
     canvas = rows.swapaxes(1, 2).reshape(len(z2) * 28, len(z1) * 28)
-    half1, half2 = (z1[1] - z1[0]) / 2, (z2[1] - z2[0]) / 2
+    half1, half2 = ((z[1] - z[0]) / 2 if len(z) > 1 else 0.5 for z in (z1, z2))
     extent = (z1[0] - half1, z1[-1] + half1, z2[0] - half2, z2[-1] + half2)
     # A pixel of a digit is a whole number of pixels on the screen, so that digits stay sharp.
     zoom = max(1, 560 // max(canvas.shape)) / STYLE["figure.dpi"]
@@ -259,12 +238,12 @@ def show_loss(
     points
         A name to losses that are known at some epochs only: epoch to loss.
     """
-    figure, axis = new_figure(7, 4)
+    figure, axis = plt.subplots(figsize=(7, 4))
     for name, losses in curves.items():
         epochs = np.arange(1, len(losses) + 1)
         style = "--" if name.startswith("val") else "-"
         axis.plot(epochs, losses, style, marker="o", markersize=4, label=name)
-    for (name, losses), marker in zip((points or {}).items(), "x+", strict=False):
+    for (name, losses), marker in zip((points or {}).items(), cycle("x+*dv^"), strict=False):
         axis.plot(*zip(*losses.items(), strict=True), marker, color="black", label=name, zorder=3)
     for name, loss in (marks or {}).items():
         axis.axhline(loss, color="0.6", linewidth=1)
@@ -299,7 +278,7 @@ def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
         What the figure shows, in one sentence.
     """
     most = 12
-    figure, axis = new_figure(7, 4)
+    figure, axis = plt.subplots(figsize=(7, 4))
     narrowest = int(np.argmin(widths))
     columns = []
     for x, (width, name) in enumerate(zip(widths, names, strict=True)):
@@ -311,14 +290,8 @@ def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
         columns.append(y)
         axis.text(x, -most / 2 - 0.6, f"{name}\n{width}", ha="center", va="top")
     for x, (left, right) in enumerate(pairwise(columns)):
-        for y in left:
-            axis.plot(
-                [[x] * len(right), [x + 1] * len(right)],
-                [[y] * len(right), right],
-                color="0.8",
-                linewidth=0.5,
-                zorder=0,
-            )
+        ends = np.array(list(product(left, right))).T
+        axis.plot([x, x + 1], ends, color="0.8", linewidth=0.5, zorder=0)
     for x, y in enumerate(columns):
         colour = CLASS_COLOURS[2] if x == narrowest else CLASS_COLOURS[0]
         axis.scatter([x] * len(y), y, s=50, color=colour, edgecolors="white")

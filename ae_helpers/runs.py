@@ -1,13 +1,11 @@
-"""A trained run on disk: its parameters checked, its files written whole or not at all."""
+"""A trained run on disk: its files written whole or not at all."""
 
-import csv
-import errno
+import hashlib
+import io
 import json
 import os
-import re
 import shutil
-import tempfile
-import uuid
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,38 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-from ae_helpers.model import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS, N_PIXELS, layer_plan
+from ae_helpers.model import N_PIXELS, layer_plan
 from ae_helpers.numpy_layers import DenseLayer
+from ae_helpers.parameters import check_name, check_params
 
 if TYPE_CHECKING:
     import keras
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-FILES = ("params.json", "history.csv", "metrics.json", "weights.npz")
+FILES = ("weights.npz", "metrics.json", "history.csv", "params.json")
+LOOKS = 20  # at a run's files, before what they lack counts as their own fault
 
-LOSSES = ("binary_crossentropy", "mse", "mae")
-OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 NETWORK = ("hidden_dim", "latent_dim", "latent_activation")  # what load_run needs
-
-# The course's parameters, the same in every notebook: the smallest whole number that each may be,
-# or the names to choose from; None stands for any name.
-PARAMETERS: dict[str, int | tuple[str, ...] | None] = {
-    "data_source": None,
-    "run_name": None,
-    "seed": 0,
-    "epochs": 1,
-    "batch_size": 1,
-    "hidden_dim": 1,
-    "latent_dim": 1,
-    "latent_activation": LATENT_ACTIVATIONS,
-    "hidden_activation": HIDDEN_ACTIVATIONS,
-    "loss": LOSSES,
-    "optimizer": OPTIMIZERS,
-    "n_train": 0,
-    "n_seeds": 1,
-    "n_grid": 2,
-}
 
 
 @dataclass(frozen=True)
@@ -57,17 +37,14 @@ class Run:
 
     Attributes
     ----------
-    name : str
-        The run's name, also the name of its folder.
-    params : dict
-        The parameters it was trained with, as given to `save_run`.
+    name, params
+        As given to `save_run`.
     history : dict of str to list of float
         ``loss`` and ``val_loss`` by epoch, as in a Keras ``History.history``.
     metrics : dict
         The last epoch's ``loss`` and ``val_loss``, and what else `save_run` was given.
     encoder_weights, decoder_weights : list of (kernel, bias, activation)
-        The dense layers in order: kernel ``(inputs, units)`` and bias ``(units,)`` float32, and
-        the activation's name.
+        The dense layers in order, float32, as `apply_layers` takes them.
     """
 
     name: str
@@ -102,55 +79,6 @@ class Run:
         return self._models[2]
 
 
-def check_params(**params: Any) -> dict[str, Any]:
-    """Refuse parameters that cannot work, before any time is spent.
-
-    Parameters
-    ----------
-    **params
-        Any of the course's parameters, which `PARAMETERS` names.
-
-    Returns
-    -------
-    dict
-        The same parameters, as JSON can hold them: NumPy's whole numbers become plain ones, and
-        a tuple becomes a list.
-
-    Raises
-    ------
-    ValueError
-        With the parameter's name, the value given and what is allowed.
-
-    Examples
-    --------
-    >>> check_params(epochs=10, loss="mse")
-    {'epochs': 10, 'loss': 'mse'}
-    >>> check_params(epochs="ten")
-    Traceback (most recent call last):
-    ValueError: epochs='ten' cannot work: it must be a whole number from 1 up.
-    """
-    params = {name: _plain(value) for name, value in params.items()}
-    for name, value in params.items():
-        if name not in PARAMETERS:
-            raise ValueError(f"There is no parameter {name!r} in this course.")
-        known = PARAMETERS[name]
-        if isinstance(known, int):
-            several = name == "hidden_dim" and isinstance(value, list)
-            numbers = value if several else [value]
-            ok = bool(numbers) and all(type(n) is int and known <= n < 2**32 for n in numbers)
-            allowed = f"a whole number from {known} up"
-            if name == "hidden_dim":
-                allowed += ", or a list of such numbers"
-        else:
-            ok = value in known if known else isinstance(value, str) and value != ""
-            allowed = "one of " + ", ".join(known) if known else "a name"
-        if not ok:
-            raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}.")
-    if "run_name" in params:
-        _check_name(params["run_name"])
-    return params
-
-
 def runs_dir() -> Path:
     """Where runs are kept: ``AE_RUNS_DIR`` if set, else ``runs/`` at the repository's root.
 
@@ -173,7 +101,7 @@ def save_run(
     """Save a trained autoencoder as a run, in place of an earlier run of that name.
 
     The files are written beside and renamed into place, so that the run is there whole or not
-    at all, even when two notebooks save the same name at once: then one of them is there.
+    at all: also if the process is killed, or others save and load the same name meanwhile.
 
     Parameters
     ----------
@@ -200,40 +128,43 @@ def save_run(
     Raises
     ------
     ValueError
-        If the name cannot be a folder's name, or the parameters do not fit the model.
+        If the name cannot be a folder's name, or what is given could not be loaded again.
+    OSError
+        If the run cannot be written; what was there is as it was.
     """
-    _check_name(name)
+    check_name(name)
     if name == "auto":
         raise ValueError(
             "run_name='auto' stands for 'mine' or 'article' when loading: save as another."
         )
     params = check_params(**params)
-    lacking = [key for key in NETWORK if key not in params]
-    if lacking:
-        raise ValueError(f"The parameters lack {', '.join(lacking)}: name them, to build it again.")
-    last = {key: float(values[-1]) for key, values in history.history.items()}
     weights = {
         f"{layer.name}.{part}": array.astype(weights_dtype)
         for layer in autoencoder.layers
         for part, array in zip(("kernel", "bias"), layer.get_weights(), strict=False)
     }
-    _split_weights(weights, params)  # refuse now what could not be loaded later
+    _check_history(history.history)  # refuse now what could not be loaded later
+    _split_weights(weights, params)
 
-    target = runs_dir() / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
+    last = {key: float(values[-1]) for key, values in history.history.items()}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **weights)
+    files = {
+        "weights.npz": packed.getvalue(),
+        "metrics.json": _to_json(last | dict(metrics or {})),
+        "history.csv": _to_csv(history.history),
+    }
+    files["params.json"] = _to_json(params | {"sha256": _digest(files, params)})
+    folder = runs_dir() / name
     try:
-        beside.chmod(0o755)  # mkdtemp makes it readable to its owner only
-        (beside / "params.json").write_text(json.dumps(params, indent=2) + "\n")
-        (beside / "metrics.json").write_text(
-            json.dumps(last | dict(metrics or {}), indent=2, allow_nan=False) + "\n"
-        )
-        _write_history(beside / "history.csv", history.history)
-        np.savez_compressed(beside / "weights.npz", **weights)
-        _move_into_place(beside, target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return target
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / ".lock", timeout=60):
+            _write_run(folder, files)
+    except (PermissionError, Timeout) as error:
+        raise PermissionError(
+            f"The run {name!r} cannot be saved ({error}): name another place with AE_RUNS_DIR."
+        ) from error
+    return folder
 
 
 def load_run(name: str = "auto") -> Run:
@@ -264,53 +195,26 @@ def load_run(name: str = "auto") -> Run:
     >>> run.params["latent_dim"], [kernel.shape for kernel, _, _ in run.decoder_weights]
     (2, [(2, 32), (32, 784)])
     """
-    if name == "auto":
-        name = "mine" if (runs_dir() / "mine").is_dir() else "article"
-    _check_name(name)
-    folder = next(
-        (base / name for base in (runs_dir(), PRETRAINED) if (base / name).is_dir()), None
-    )
-    if folder is None:
-        raise FileNotFoundError(f"There is no run {name!r}; there are: {', '.join(run_names())}.")
-    missing = [file for file in FILES if not (folder / file).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"The run {name!r} lacks {', '.join(missing)}: train it again with notebook 03."
-        )
-    params, history, metrics, weights = (
-        _read(folder / file, reader)
-        for file, reader in zip(
-            FILES, (_read_json, _read_history, _read_json, _read_npz), strict=True
-        )
-    )
-    try:
-        encoder_weights, decoder_weights = _split_weights(weights, params)
-    except ValueError as error:
-        raise ValueError(
-            f"The run {name!r} is damaged ({error}): train it again with notebook 03."
-        ) from error
-    return Run(name, params, history, metrics, encoder_weights, decoder_weights)
+    check_name(name)
+    own = ["mine", "article"] if name == "auto" else [name]
+    for folder in (*(runs_dir() / each for each in own), PRETRAINED / own[-1]):
+        if run := _read_run(folder):
+            return run
+    raise FileNotFoundError(f"There is no run {name!r}; there are: {', '.join(run_names())}.")
 
 
 def run_names() -> list[str]:
     """Name the runs there are, your own and the shipped ones, in alphabetical order."""
-    folders = [f for base in (runs_dir(), PRETRAINED) if base.is_dir() for f in base.iterdir()]
-    return sorted({f.name for f in folders if f.is_dir() and not f.name.startswith(".")})
+    folders = [f for base in (runs_dir(), PRETRAINED) for f in base.glob("*") if f.is_dir()]
+    return sorted({f.name for f in folders if not f.name.startswith(".")})
 
 
-def _plain(value: Any) -> Any:
-    """Turn tuples into lists and NumPy's whole numbers into Python's, as JSON holds them."""
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,59}", name) or ".." in name:
-        raise ValueError(
-            f"run_name={name!r} cannot work: it must be a plain name of at most 60 letters, "
-            "digits, '-', '_' and '.', without slashes or '..'."
-        )
+def _check_history(history: Mapping[str, list[float]]) -> None:
+    counts = {name: len(values) for name, values in history.items()}
+    if not counts.get("loss") or len(set(counts.values())) > 1:
+        raise ValueError(f"the history must hold a loss for each epoch, and holds {counts}")
+    if not all(np.isfinite(values).all() for values in history.values()):
+        raise ValueError("the history must hold finite numbers, and has NaN or infinity")
 
 
 def _split_weights(
@@ -326,70 +230,124 @@ def _split_weights(
             raise ValueError(
                 f"the weights of layer {layer!r} are not {expected} and {expected[1:]}"
             )
-        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+        if not all(part.dtype.kind == "f" and np.isfinite(part).all() for part in (kernel, bias)):
             raise ValueError(f"the weights of layer {layer!r} are not all finite numbers")
-        dense.append((kernel, bias, activation))
+        dense.append((kernel.astype("float32"), bias.astype("float32"), activation))
         inputs = units
     half = len(dense) // 2
     return dense[:half], dense[half:]
 
 
 def _architecture(params: Mapping[str, Any]) -> tuple[int | list[int], int, str, str]:
+    if lacking := [name for name in NETWORK if name not in params]:
+        raise ValueError(f"the parameters lack {', '.join(lacking)}")
     return *(params[name] for name in NETWORK), params.get("hidden_activation", "relu")
 
 
-def _move_into_place(beside: Path, target: Path) -> None:
-    """Rename ``beside`` to ``target``; a folder cannot replace another, so that one goes first."""
-    while True:
-        try:
-            beside.rename(target)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-        old = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        try:
-            target.rename(old)
-        except FileNotFoundError:
-            continue  # another notebook, saving the same name, has just moved it
-        shutil.rmtree(old)
+def _write_run(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a run beside and rename it into place; only one process at a time may do so.
 
-
-def _write_history(path: Path, history: Mapping[str, list[float]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", *history])
-        for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
-            writer.writerow([epoch, *(f"{value:.7g}" for value in values)])
-
-
-def _read(path: Path, reader: Any) -> Any:
+    A folder cannot replace another, so the earlier run is moved aside first. Until the new one is
+    in place it counts as the run: `_read_run` looks there too, and `_tidy` puts it back.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise FileExistsError(f"{folder} is no run's folder: move it away, or use another name.")
+    new, old = (folder.with_name(f".{folder.name}.{part}") for part in ("new", "old"))
+    _tidy(folder.parent)
     try:
-        return reader(path)
-    except Exception as error:  # damaged bytes end in errors of many kinds; all mean the same
-        raise ValueError(
-            f"{path.name} of the run {path.parent.name!r} is damaged and cannot be read: train it "
-            "again with notebook 03."
-        ) from error
+        new.mkdir()
+        for file, content in files.items():
+            (new / file).write_bytes(content)
+        if folder.exists():
+            folder.chmod(0o755)  # a read-only one could be moved aside, but not removed there
+            _rename(folder, old)
+        _rename(new, folder)
+    finally:
+        _tidy(folder.parent)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text())
-    if not isinstance(content, dict):
-        raise TypeError("no object with names")
-    if path.name == "params.json" and not set(NETWORK) <= set(check_params(**content)):
-        raise KeyError("too few parameters")
-    return content
+def _rename(folder: Path, new_name: Path) -> None:
+    for patience in range(50, -1, -1):
+        try:
+            return folder.rename(new_name)
+        except PermissionError:  # on Windows, while anybody reads a file in it
+            if not patience:
+                raise
+            time.sleep(0.02)
 
 
-def _read_history(path: Path) -> dict[str, list[float]]:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "loss" not in rows[0]:
-        raise ValueError("no losses")
-    return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "epoch"}
+def _tidy(base: Path) -> None:
+    """Clear away what saves have left, also killed ones; put back a run that has no successor."""
+    for old in base.glob(".*.old"):
+        folder = base / old.name[1:-4]
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(folder)
+    for new in base.glob(".*.new"):
+        shutil.rmtree(new, ignore_errors=True)
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name].astype("float32") for name in file.files}
+def _read_run(folder: Path) -> Run | None:
+    """Read a run as one save left it, or return None if there is none.
+
+    A look may find files of two saves, or none, but only if a save goes on in that very moment.
+    Then the next look finds the run whole; what is at fault at each look is so for good.
+    """
+    name, fault, advice = folder.name, None, "train it again with notebook 03."
+    for place in (folder, folder.with_name(f".{name}.old")) * LOOKS:
+        try:
+            return _parse_run(name, {file: (place / file).read_bytes() for file in FILES})
+        except ValueError as error:
+            fault = ValueError(f"The run {name!r} is damaged ({error}): {advice}")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if place.is_dir():
+                file = Path(error.filename).name
+                fault = FileNotFoundError(f"The run {name!r} lacks {file}: {advice}")
+        except PermissionError as error:
+            fault = PermissionError(f"{error.filename} may not be read: change its permissions.")
+    if fault:
+        raise fault
+    return None
+
+
+def _parse_run(name: str, files: Mapping[str, bytes]) -> Run:
+    read = []
+    for file, reader in zip(FILES, (_read_npz, json.loads, _read_csv, json.loads), strict=True):
+        try:
+            read.append({**reader(files[file])})
+        except Exception as error:  # damaged bytes end in errors of many kinds; all mean the same
+            raise ValueError(f"{file} cannot be read") from error
+    weights, metrics, history, params = read
+    digest = params.pop("sha256", None)  # runs of earlier versions have none
+    if digest not in (None, _digest(files, params)):
+        raise ValueError("its files are not as they were saved")
+    check_params(**params)
+    _check_history(history)
+    return Run(name, params, history, metrics, *_split_weights(weights, params))
+
+
+def _digest(files: Mapping[str, bytes], params: Mapping[str, Any]) -> str:
+    content = [*(files[file] for file in FILES[:-1]), _to_json(params)]
+    return hashlib.sha256(b"".join(content)).hexdigest()
+
+
+def _to_json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _to_csv(history: Mapping[str, list[float]]) -> bytes:
+    lines = [["epoch", *history]]
+    for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
+        lines.append([str(epoch), *(f"{value:.7g}" for value in values)])
+    return "".join(",".join(line) + "\n" for line in lines).encode()
+
+
+def _read_csv(content: bytes) -> dict[str, list[float]]:
+    (_, *names), *rows = (line.split(",") for line in content.decode().splitlines())
+    _, *columns = zip(*rows, strict=True)
+    return {name: [*map(float, column)] for name, column in zip(names, columns, strict=True)}
+
+
+def _read_npz(content: bytes) -> Mapping[str, np.ndarray]:
+    return np.load(io.BytesIO(content), allow_pickle=False)

@@ -75,37 +75,41 @@ def test_asserts_are_counted_where_they_stand(write):
     assert course.count_asserts(path) == 3
 
 
-def test_a_course_goes_on_after_a_failure_and_says_which_failed(
-    write, tmp_path, monkeypatch, capsys
-):
+def test_a_course_goes_on_after_failures_and_says_which_failed(write, tmp_path, monkeypatch, capfd):
     write("01_bad.ipynb", "x = 1", "assert x == 2, 'x should be 2'", "print('never reached')")
+    write("02_dead.ipynb", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     good = "import os\nassert os.environ['AE_RUNS_DIR'].endswith('runs')\nassert True"
-    path = write("02_good.ipynb", good, "print('reached')")
+    path = write("03_good.ipynb", good, "print('reached')")
     before = path.read_bytes()
     monkeypatch.setattr(course, "NOTEBOOKS", path.parent)
 
     assert course.run_course(tmp_path / "out") is False
 
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("[1/2] 01_bad ... ")
-    assert lines[1].startswith("[2/2] 02_good ... ")
-    heading, bad, good = (line.split(maxsplit=3) for line in lines[-3:])
-    assert heading == ["notebook", "seconds", "checks", "result"]
-    assert (bad[0], bad[2]) == ("01_bad", "1")
-    assert bad[3] == "cell 2 failed: AssertionError: x should be 2"
-    assert (good[0], good[2], good[3]) == ("02_good", "2", "ok")
-    executed = nbformat.read(tmp_path / "out" / "02_good.ipynb", as_version=4)
+    printed = capfd.readouterr()  # what kernels write to the terminal, too
+    assert printed.err == "", "no line of noise"
+    first, second, third, blank, *table = printed.out.splitlines()
+    assert [line.split(" ... ")[0] for line in (first, second, third)] == [
+        "[1/3] 01_bad",
+        "[2/3] 02_dead",
+        "[3/3] 03_good",
+    ]
+    assert blank == ""
+    assert [(row[0], *row[2:]) for row in (line.split(maxsplit=3) for line in table)] == [
+        ("notebook", "checks", "result"),
+        ("01_bad", "1", "cell 2 failed: AssertionError: x should be 2"),
+        ("02_dead", "0", "DeadKernelError: Kernel died"),
+        ("03_good", "2", "ok"),
+    ]
+    executed = nbformat.read(tmp_path / "out" / path.name, as_version=4)
     assert executed.cells[-1].outputs[0].text == "reached\n"
     assert path.read_bytes() == before, "the notebook itself is not touched"
 
 
-def test_a_course_in_which_all_is_well_says_so(write, tmp_path, monkeypatch):
-    path = write("01_good.ipynb", "assert True")
-    monkeypatch.setattr(course, "NOTEBOOKS", path.parent)
-    monkeypatch.setattr("sys.argv", ["course", "run", "--out", str(tmp_path / "out")])
-    assert course.main() == 0
-    write("02_bad.ipynb", "1 / 0")
-    assert course.main() == 1
+@pytest.mark.parametrize(("all_ran", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_says_whether_all_ran(monkeypatch, all_ran, code):
+    monkeypatch.setattr("sys.argv", ["course", "run", "--out", "elsewhere"])
+    monkeypatch.setattr(course, "run_course", lambda out: all_ran and str(out) == "elsewhere")
+    assert course.main() == code
 
 
 @pytest.mark.parametrize("fault", ["1 / 0", "import sys; print('odd', file=sys.stderr)"])

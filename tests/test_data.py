@@ -1,3 +1,10 @@
+import http.server
+import io
+import os
+import re
+import threading
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -62,25 +69,68 @@ def test_the_sample_holds_no_image_twice():
 
 
 def test_auto_takes_the_file_that_the_environment_names(npz, monkeypatch):
-    monkeypatch.setenv("AE_MNIST", str(npz()))
-    (X_train, _), _ = load_mnist()
-    assert len(X_train) == 20
+    path = npz()
+    monkeypatch.setenv("HOME", str(path.parent))
+    for name in (str(path), f"~/{path.name}"):
+        monkeypatch.setenv("AE_MNIST", name)
+        (X_train, _), _ = load_mnist()
+        assert len(X_train) == 20
 
 
-def test_auto_falls_back_to_the_sample_without_a_network_and_says_so(monkeypatch, tmp_path, capsys):
+class LoginPage(http.server.BaseHTTPRequestHandler):
+    """Answers as a network does that wants to be logged into first."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Welcome to our network</html>")
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def login_page():
+    with http.server.HTTPServer(("127.0.0.1", 0), LoginPage) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/mnist.npz"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("obstacle", ["no network", "login page", "cache not writable", "no home"])
+def test_auto_falls_back_to_the_sample_and_says_why(
+    monkeypatch, tmp_path, capsys, login_page, obstacle
+):
     monkeypatch.delenv("AE_MNIST", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(data, "KERAS_URL", "http://127.0.0.1:9/mnist.npz")  # nothing listens there
+    # Nothing listens at port 9.
+    url = login_page if obstacle == "login page" else "http://127.0.0.1:9/mnist.npz"
+    monkeypatch.setattr(data, "KERAS_URL", url)
+    reason = r"could not be downloaded \(the network does not reach"
+    if obstacle == "login page":
+        reason = r"could not be downloaded \(what came is another file"
+    if obstacle == "cache not writable":
+        # As root, whom permissions do not bind, finds it where a folder cannot be made.
+        monkeypatch.setattr(os, "makedirs", refuse)
+        reason = "cannot be used .*Permission denied"
+    if obstacle == "no home":
+        monkeypatch.delenv("KERAS_HOME")
+        monkeypatch.setattr(data.Path, "home", no_home)
+        reason = "cannot be used .*home"
     (X_train, _), _ = load_mnist()
     assert len(X_train) == 4000
-    assert "could not be downloaded" in capsys.readouterr().out
-
-
-def test_keras_copy_is_an_error_where_it_cannot_be_had(monkeypatch, tmp_path):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(data, "KERAS_URL", "http://127.0.0.1:9/mnist.npz")
-    with pytest.raises(FileNotFoundError, match="could not be downloaded"):
+    printed = capsys.readouterr().out
+    assert re.search(reason, printed) and "NOTICE" in printed
+    with pytest.raises(FileNotFoundError, match=reason):
         load_mnist("keras")
+
+
+def refuse(path, *arguments, **options):
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def no_home():
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -99,6 +149,19 @@ def test_a_folder_is_no_data_file(tmp_path):
         load_mnist(tmp_path)
 
 
+def test_what_may_have_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "digits.npz")
+    with pytest.raises(ValueError, match="is no regular file"):
+        load_mnist(tmp_path / "digits.npz")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_part_of_one(npz, monkeypatch):
+    path = npz()
+    monkeypatch.setattr(io, "open", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        load_mnist(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"label,pixel\n5,0\n", b"\x80\x04."])
 def test_an_empty_or_other_file_is_not_an_npz(tmp_path, content):
     path = tmp_path / "digits.npz"
@@ -107,27 +170,80 @@ def test_an_empty_or_other_file_is_not_an_npz(tmp_path, content):
         load_mnist(path)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
-def test_a_truncated_file_is_refused(npz, share):
+def test_a_truncated_file_is_refused(npz):
     path = npz()
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ValueError, match="only part of one"):
+    for share in (0.1, 0.5, 0.99):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(ValueError, match="only part of one"):
+            load_mnist(path)
+
+
+def test_whatever_byte_of_a_file_is_changed_no_other_pixel_is_loaded(npz, tiny_arrays):
+    path = npz()
+    whole = path.read_bytes()
+    places = [*range(0, len(whole), 1 + len(whole) // 150), *range(len(whole) - 300, len(whole))]
+    for place in places:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            (X_train, _), _ = load_mnist(path)
+        except ValueError as error:
+            assert str(path) in str(error)
+        else:
+            np.testing.assert_array_equal(X_train, tiny_arrays["x_train"])
+
+
+def replace_member(path, name, content):
+    """Write other bytes in place of one array of the archive."""
+    with zipfile.ZipFile(path) as archive:
+        members = {n: archive.read(n) for n in archive.namelist()} | {name: content}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for n, bytes_of in members.items():
+            archive.writestr(n, bytes_of)
+
+
+def with_header(text):
+    """Begin an .npy file with a header of our own."""
+    header = text.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"no array", r"x_train is \|S8 with shape \(\)"),
+        (with_header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 28"), "EOF"),
+        (with_header("3"), "dictionary"),
+        (with_header("{'descr': '|O', 'fortran_order': False, 'shape': (1, 28, 28)}"), "pickle"),
+        # 36 GB, of which nothing is there
+        (with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (6000000, 784)}"), "."),
+        (with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (10**9, 784)}"), "."),
+    ],
+)
+def test_an_array_that_is_none_is_refused_unread(npz, content, fault):
+    path = npz()
+    replace_member(path, "x_train.npy", content)
+    with pytest.raises(ValueError, match=f"no data set this course can read: .*{fault}"):
         load_mnist(path)
 
 
-def test_a_file_damaged_inside_is_refused(npz):
+def test_an_array_of_a_gigabyte_is_refused_before_it_is_unpacked(npz, monkeypatch):
+    path = npz()
+    monkeypatch.setattr(data, "LARGEST", 10_000)  # for the test's sake; x_train has more
+    with pytest.raises(ValueError, match=r"x_train\.npy would take 15,808 bytes"):
+        load_mnist(path)
+
+
+def test_an_archive_with_a_password_is_refused(npz):
     path = npz()
     content = bytearray(path.read_bytes())
-    content[300:400] = bytes(100)
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.find(signature)
+        while place >= 0:
+            content[place + flags] |= 1  # says that it is encrypted
+            place = content.find(signature, place + 1)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="no data set this course can read"):
-        load_mnist(path)
-
-
-def test_pickled_objects_are_refused_unread(npz):
-    path = npz(x_train=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match="no data set this course can read"):
+    with pytest.raises(ValueError, match=r"no data set this course can read: .*password"):
         load_mnist(path)
 
 

@@ -1,26 +1,32 @@
 """What holds the repository together: dependencies, floors, commands, documents."""
 
 import ast
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import ae_helpers
-from ae_helpers.model import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS
+from ae_helpers import data
 from ae_helpers.numpy_layers import ACTIVATIONS
+from ae_helpers.parameters import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "ae_helpers"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+as_python = TransformerManager().transform_cell  # a notebook's cell may hold a line like %pip
 README = (REPOSITORY / "README.md").read_text()
 TARGETS = ["lab", "course", "test", "bench", "notebooks", "lock"]
 
@@ -62,6 +68,50 @@ def test_conda_uses_the_same_lock_and_the_same_python():
     assert by_pip == [*locked_lines(), "-e ."], "the lists differ: run `make lock`"
 
 
+DISTRIBUTIONS = packages_distributions()
+
+
+def distributions_imported_by(folder):
+    """The packages that a folder's modules and notebooks import, by the names pip has for them."""
+    codes = [path.read_text() for path in folder.rglob("*.py")]
+    for path in folder.rglob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        codes += [as_python("".join(c["source"])) for c in cells if c["cell_type"] == "code"]
+    imported = set()
+    for node in (node for code in codes for node in ast.walk(ast.parse(code))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            imported.add(node.module.split(".")[0])
+    found = {canonicalize_name(name) for n in imported for name in DISTRIBUTIONS.get(n, [])}
+    return found - {"ae-helpers", "umap-learn", "jax", "optax"}  # the last three only if there
+
+
+def declared(lines):
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+@pytest.mark.parametrize("folder", ["ae_helpers", "tools", "notebooks", "benchmarks", "tests"])
+def test_every_package_that_is_imported_is_declared(folder):
+    lines = PROJECT["dependencies"]
+    if folder in ("benchmarks", "tests"):
+        lines = lines + PROJECT["optional-dependencies"]["test"]
+    assert distributions_imported_by(REPOSITORY / folder) <= declared(lines)
+
+
+def test_every_package_that_is_declared_is_imported():
+    used = {"jupyterlab", "jsonschema"}  # it is opened, not imported; it is held below a version
+    for folder in ("ae_helpers", "tools", "notebooks"):
+        used |= distributions_imported_by(REPOSITORY / folder)
+    assert declared(PROJECT["dependencies"]) == used
+
+
+def test_every_folder_of_the_package_is_installed():
+    setuptools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent.relative_to(REPOSITORY) for path in PACKAGE.rglob("*.py")}
+    assert set(setuptools["packages"]) == {".".join(folder.parts) for folder in folders}
+
+
 def test_importing_what_needs_no_tensorflow_does_not_import_it():
     modules = ["", ".data", ".model", ".runs", ".plots", ".numpy_layers", ".widgets.latent_map"]
     modules += [".widgets.drawing_board", ".exercises", ".sweep"]
@@ -95,14 +145,16 @@ def imports_of(path):
     ("module", "below"),
     [
         ("data", set()),
-        ("model", set()),
-        ("plots", set()),
+        ("parameters", set()),
+        ("model", {"parameters"}),
+        ("legend", set()),
+        ("plots", {"legend"}),
         ("numpy_layers", set()),
         ("widgets/page", set()),
         ("widgets/drawing_board", set()),
-        ("widgets/latent_map", {"numpy_layers", "widgets.page"}),
+        ("widgets/latent_map", {"legend", "numpy_layers", "widgets.page"}),
         ("training", {"model"}),
-        ("runs", {"model", "numpy_layers"}),
+        ("runs", {"model", "numpy_layers", "parameters"}),
     ],
 )
 def test_a_module_imports_only_from_the_floors_below(module, below):
@@ -135,19 +187,97 @@ def test_every_public_name_can_be_had(name):
     assert callable(getattr(ae_helpers, name))
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize(
+    "path", sorted(REPOSITORY.glob(".github/workflows/*.yml")), ids=lambda path: path.stem
+)
+def test_a_workflow_runs_what_it_names_and_gives_no_more_than_it_must(path):
+    text = path.read_text()
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert text.count("uses: ") == len(re.findall(r"uses: \S+@[0-9a-f]{40}  # v\d", text))
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            if "actions/checkout@" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False
+        if "write" in job.get("permissions", {}).values():
+            assert all("uses" not in step for step in job["steps"])
+            assert not re.search("pip|make|python", str([step["run"] for step in job["steps"]]))
+    if data.KERAS_URL in text:
+        assert workflow["env"]["MNIST_SHA256"] == data.KERAS_FILE_SHA256
+        assert 'echo "$MNIST_SHA256 ' in text
+
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+def make(*arguments, folder=REPOSITORY, more_rules="", **environment):
+    # Without what `make test` itself was given.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        ["make", "-f", "Makefile", "-f", "-", *arguments],
+        cwd=folder,
+        env=kept | environment,
+        input=more_rules,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+@needs_make
 def test_make_has_its_targets_and_lists_them():
-    listed = make()
+    _, listed = make()
     for target in TARGETS:
-        make("-n", target)
+        assert make("-n", target, "PYTHON=python3")[0] == 0
         assert re.search(rf"^make {target} ", listed, re.MULTILINE), f"`make` hides {target}"
     assert set(re.findall(r"^make ([a-z]+) ", listed, re.MULTILINE)) - {"help"} == set(TARGETS)
 
 
-def make(*arguments):
-    done = subprocess.run(["make", *arguments], cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@needs_make
+@pytest.mark.parametrize("name", ["AE_MNIST", "AE_RUNS_DIR"])
+@pytest.mark.parametrize("path", ["/data/mnist.npz", "mnist.npz", "my data/mnist.npz", "/a b/$c"])
+def test_make_leads_to_a_named_path_from_every_folder(name, path):
+    show = f"show: ; @printenv {name}"
+    ways = [make("-s", "show", f"{name}={path}", more_rules=show)]
+    ways += [make("-s", "show", more_rules=show, **{name: path})]
+    assert ways == [(0, f"{REPOSITORY / path}\n")] * 2
+
+
+@pytest.fixture
+def fresh_clone(tmp_path):
+    """What `make` needs to set up, and two stand-ins for Python: ``fit`` and ``unfit``."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    makes_venv = 'if [ "$2" = venv ]; then mkdir -p .venv/bin; cp fit .venv/bin/python; fi'
+    for name, does in (("fit", makes_venv), ("unfit", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} $* >> log\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+@needs_make
+@pytest.mark.parametrize("python", ["./unfit", "./none", ""])
+def test_make_refuses_an_unfit_python_before_it_makes_anything(fresh_clone, python):
+    code, printed = make(".venv/.ready", f"PYTHON={python}", folder=fresh_clone)
+    assert code != 0
+    said, failed = printed.splitlines()
+    assert said.startswith(f"{python or 'python3'} is no Python from 3.11 to 3.13: install one")
+    assert failed.startswith("make: ***")
+    assert not (fresh_clone / ".venv").exists()
+
+
+@needs_make
+def test_make_makes_the_environment_of_an_unfit_python_anew(fresh_clone):
+    (fresh_clone / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(fresh_clone / "unfit", fresh_clone / ".venv" / "bin" / "python")
+    code, printed = make(".venv/.ready", "PYTHON=./fit", folder=fresh_clone)
+    assert code == 0, printed
+    assert "-m venv --clear .venv" in (fresh_clone / "log").read_text()
+    before = (fresh_clone / "log").read_text().count("-m venv")
+    (fresh_clone / "requirements.lock").touch()
+    make(".venv/.ready", "PYTHON=./fit", folder=fresh_clone)
+    assert (fresh_clone / "log").read_text().count("-m venv") == before, "a fit one stays"
 
 
 # A letter in brackets keeps a pattern from finding itself. What stands before a path must not be

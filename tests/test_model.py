@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from ae_helpers import build_autoencoder, quiet_start
+from ae_helpers.model import dense_layers
+from ae_helpers.numpy_layers import apply_layers
 
 with quiet_start():
     import keras
@@ -41,16 +43,48 @@ def test_widths_and_activation_are_the_ones_given():
     assert encoder.layers[1].units == 8
 
 
+def test_a_deeper_decoder_mirrors_the_encoder():
+    autoencoder, _, decoder = build_autoencoder([24, 16, 8], 2, "linear", "silu")
+    assert [layer.units for layer in autoencoder.layers[1:]] == [24, 16, 8, 2, 8, 16, 24, 784]
+    activations = [layer.activation.__name__ for layer in autoencoder.layers[1:]]
+    assert activations == ["silu"] * 3 + ["linear"] + ["silu"] * 3 + ["sigmoid"]
+    assert decoder.layers[1:] == autoencoder.layers[5:]
+
+
+def test_a_list_of_one_is_the_same_network():
+    one, two = (build_autoencoder(hidden_dim=h)[0] for h in (32, [32]))
+    assert [layer.name for layer in one.layers] == [layer.name for layer in two.layers]
+
+
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
         ({"latent_dim": 0}, "latent_dim=0"),
         ({"latent_dim": 2.0}, r"latent_dim=2\.0"),
+        ({"latent_dim": [2]}, r"latent_dim=\[2\]"),
         ({"hidden_dim": -1}, "hidden_dim=-1"),
-        ({"hidden_dim": True}, "hidden_dim=True"),
-        ({"latent_activation": "rellu"}, "latent_activation='rellu' is not known"),
+        *[({"hidden_dim": bad}, "hidden_dim=") for bad in (True, [], [32, 0], "32", [[32]], None)],
+        ({"latent_activation": "rellu"}, "latent_activation='rellu' cannot work"),
+        ({"hidden_activation": "softmax"}, "hidden_activation='softmax' cannot work"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(given, fault):
     with pytest.raises(ValueError, match=fault):
         build_autoencoder(**given)
+
+
+def test_dense_layers_are_taken_out_or_refused_by_name():
+    _, _, decoder = build_autoencoder()
+    points = np.random.default_rng(0).uniform(0, 20, size=(50, 2)).astype("float32")
+    found = apply_layers(dense_layers(decoder), points)
+    np.testing.assert_allclose(found, decoder.predict(points, verbose=0), atol=1e-5)
+
+    def model(layer):
+        return keras.Sequential([keras.Input(shape=(2,)), layer])
+
+    with pytest.raises(ValueError, match="'odd' has the activation 'softplus'"):
+        dense_layers(model(keras.layers.Dense(3, activation="softplus", name="odd")))
+    with pytest.raises(ValueError, match="'drop' is no Dense layer"):
+        dense_layers(model(keras.layers.Dropout(0.5, name="drop")))
+    with pytest.raises(ValueError, match="'bare' is no Dense layer with a bias"):
+        dense_layers(model(keras.layers.Dense(3, use_bias=False, name="bare")))

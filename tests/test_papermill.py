@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from papermill.parameterize import parameterize_notebook
 from PIL import Image
 
 from ae_helpers import load_mnist, load_run
@@ -23,8 +24,9 @@ OTHER = {
     "loss": "mse",
     "optimizer": "adagrad",
     "batch_size": 256,
-    "n_train": 2000,
+    "n_train": 1000,
 }
+IN_IPYTHON = TransformerManager().transform_cell  # a cell may hold a line like %pip
 
 
 @pytest.fixture(scope="module")
@@ -33,33 +35,67 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("papermill")
 
 
+@pytest.fixture
+def runs_dir(place, monkeypatch):
+    """All tests of this module share one place for runs, in place of an empty one for each."""
+    monkeypatch.setenv("AE_RUNS_DIR", str(place / "runs"))
+
+
+@pytest.fixture(scope="module")
+def other_data(place):
+    """A data set in MNIST's form that is not MNIST."""
+    (images, labels), (test_images, test_labels) = load_mnist("sample")
+    np.savez(
+        place / "other.npz",
+        # The classes are mixed up, so that nothing holds of them that holds of MNIST.
+        **{"x_train": images[:2000, ::-1], "y_train": (labels[:2000] + images[:2000, 14, 14]) % 10},
+        **{"x_test": test_images[:, ::-1], "y_test": test_labels},
+    )
+    return place / "other.npz"
+
+
 @pytest.fixture(scope="module")
 def run(place):
-    """Run one notebook on the sample by papermill's command line; it may fail."""
+    """Run one notebook by papermill's command line; it may fail."""
 
-    def run(name, result, cwd=place, **parameters):
+    def run(name, *, cwd=place, **parameters):
+        result = place / f"{name}.ipynb"
         command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
-        source = NOTEBOOKS / f"{name}.ipynb"
-        command += [os.path.relpath(source, cwd), str(place / f"{result}.ipynb")]
-        for parameter, value in {"data_source": "sample", **parameters}.items():
+        command += [os.path.relpath(NOTEBOOKS / f"{name}.ipynb", cwd), str(result)]
+        for parameter, value in parameters.items():
             command += ["-p", parameter, str(value)]
         env = os.environ | {"AE_RUNS_DIR": str(place / "runs")}
         done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
-        return done, nbformat.read(place / f"{result}.ipynb", as_version=4)
+        return done, nbformat.read(result, as_version=4)
 
     return run
 
 
 @pytest.fixture(scope="module")
-def trained(run):
-    """03 with other parameters, from the repository's root."""
-    return run("03_training", "trained", cwd=NOTEBOOKS.parent, run_name="other", **OTHER)
+def run_to_the_end(run):
+    """Run one notebook so; every cell and every figure must be there. Return what it printed."""
+
+    def run_to_the_end(name, **options):
+        done, notebook = run(name, **options)
+        assert done.returncode == 0, done.stderr
+        assert_complete(name, notebook)
+        return printed_by(notebook)
+
+    return run_to_the_end
 
 
 @pytest.fixture(scope="module")
-def trained_with_three(run):
+def trained(run_to_the_end, other_data):
+    """03 with other parameters, from the repository's root."""
+    options = {"run_name": "other", "data_source": other_data, **OTHER}
+    run_to_the_end("03_training", cwd=NOTEBOOKS.parent, **options)
+
+
+@pytest.fixture(scope="module")
+def trained_with_three(run_to_the_end):
     """03 with a code of three numbers, from another folder."""
-    return run("03_training", "three", run_name="three", latent_dim=3, epochs=1, n_train=500)
+    small = {"data_source": "sample", "epochs": 1, "n_train": 500}
+    run_to_the_end("03_training", run_name="three", latent_dim=3, **small)
 
 
 def figures_of(notebook):
@@ -79,132 +115,115 @@ def printed_by(notebook):
     )
 
 
-def assert_complete(name, done, notebook):
-    assert done.returncode == 0, done.stderr
+def assert_complete(name, notebook):
+    """Every cell ran, nothing went to stderr, all figures are there and none is blank."""
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
-    assert None not in counts, "every cell was run"
+    assert None not in counts
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
     figures = figures_of(notebook)
     committed = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     assert len(figures) == len(figures_of(committed)) > 0
-    assert all(figure.std() > 1 for figure in figures), "none is blank"
+    assert all(figure.std() > 1 for figure in figures)
 
 
-def assert_refused(done, notebook, sentence):
-    """It failed before any figure, and says why in one sentence."""
-    assert done.returncode != 0
-    (error,) = (
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "error"
-    )
-    assert (error.ename, error.evalue) == ("ValueError", sentence)
-    assert not figures_of(notebook)
-    ran = [cell for cell in notebook.cells if cell.get("execution_count")]
-    assert len(ran) <= 5, "in the first cells"
+def refusal_of(name, **parameters):
+    """Return what a notebook's first cells say to these parameters, put in as papermill does."""
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    parameters = {"data_source": "sample", **parameters}
+    cells = [c for c in parameterize_notebook(notebook, parameters).cells if c.cell_type == "code"]
+    names = {}
+    with pytest.raises(ValueError) as refused:
+        for cell in cells[:5]:
+            assert not figures_of(nbformat.v4.new_notebook(cells=[cell])), "before any figure"
+            exec(IN_IPYTHON(cell.source), names)
+    return str(refused.value)
 
 
-def test_03_runs_from_the_repository_with_other_parameters(trained, place, monkeypatch):
-    assert_complete("03_training", *trained)
-    monkeypatch.setenv("AE_RUNS_DIR", str(place / "runs"))
+# -- what works
+
+
+def test_03_runs_from_the_repository_with_other_parameters(trained):
     other = load_run("other")
     assert OTHER.items() <= other.params.items()
     assert other.encoder_weights[-1][2] == "linear"
     assert len(other.history["val_loss"]) == 2
-    assert other.metrics["data"] == "MNIST sample"
+    assert other.metrics["data"] == "not MNIST"
+
+
+def test_03_runs_from_another_folder_with_a_code_of_three(trained_with_three):
+    three = load_run("three")
+    assert three.encoder_weights[-1][0].shape == (32, 3)
+    assert three.metrics["data"] == "MNIST sample"
+
+
+def test_01_runs_on_other_data_than_mnist(run_to_the_end, other_data):
+    run_to_the_end("01_data", data_source=other_data)
 
 
 @pytest.mark.parametrize("name", ["04_encoder_scatter", "05_decoder_grid"])
-def test_04_and_05_take_that_run_by_its_name(name, trained, run):
-    done, notebook = run(name, name, run_name="other")
-    assert_complete(name, done, notebook)
-    assert "The run 'other', trained with seed 3." in printed_by(notebook)
+def test_04_and_05_take_a_run_by_its_name_and_other_data_than_mnist(
+    name, trained, run_to_the_end, other_data
+):
+    printed = run_to_the_end(name, run_name="other", data_source=other_data)
+    assert "The run 'other', trained with seed 3." in printed
 
 
-def test_03_runs_from_another_folder_with_a_code_of_three(trained_with_three, place, monkeypatch):
-    assert_complete("03_training", *trained_with_three)
-    monkeypatch.setenv("AE_RUNS_DIR", str(place / "runs"))
-    assert load_run("three").encoder_weights[-1][0].shape == (32, 3)
+def test_06_runs_with_one_seed(run_to_the_end):
+    run_to_the_end("06_why_results_differ", data_source="sample", n_seeds=1, epochs=1)
+
+
+def test_07_runs_on_the_sample_and_says_that_its_numbers_are_not_comparable(run_to_the_end):
+    printed = run_to_the_end("07_comparing_models", data_source="sample")
+    assert "numbers below are not comparable with those in the text" in printed
+
+
+def test_05_comes_to_its_map_without_tensorflow():
+    cells = nbformat.read(NOTEBOOKS / "05_decoder_grid.ipynb", as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    to_map = next(i for i, source in enumerate(code) if "LatentExplorer(" in source) + 1
+    script = ["from IPython.display import display", *map(IN_IPYTHON, code[:to_map])]
+    script += ["import sys", "print({'tensorflow', 'keras'} & set(sys.modules))"]
+    command = [sys.executable, "-c", "\n".join(script)]
+    done = subprocess.run(command, cwd=NOTEBOOKS, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+# -- what is refused in the first cells, before anything is trained
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value", "allowed"),
+    [
+        ("03_training", "epochs", 0, "a whole number from 1 up"),
+        ("03_training", "seed", 1.5, "a whole number from 0 up"),
+        ("03_training", "optimizer", "adamm", "one of adam, sgd, rmsprop, adagrad, adadelta"),
+        ("05_decoder_grid", "n_grid", 1, "a whole number from 2 up"),
+        ("06_why_results_differ", "n_seeds", 0, "a whole number from 1 up"),
+        ("07_comparing_models", "retrain", "maybe", "True or False"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused(name, parameter, value, allowed):
+    refusal = refusal_of(name, **{parameter: value})
+    assert refusal == f"{parameter}={value!r} cannot work: it must be {allowed}."
 
 
 @pytest.mark.parametrize(
     ("name", "use"),
     [("04_encoder_scatter", "draws codes of two"), ("05_decoder_grid", "draws from codes of two")],
 )
-def test_04_and_05_say_that_they_need_two(name, use, trained_with_three, run):
-    sentence = (
+def test_04_and_05_say_that_they_need_two(name, use, trained_with_three):
+    assert refusal_of(name, run_name="three") == (
         f"The run 'three' has a code of 3 numbers, and this notebook {use}: choose another run, "
         "or train one with latent_dim 2."
     )
-    assert_refused(*run(name, f"{name}_three", run_name="three"), sentence)
 
 
-def test_05_refuses_a_grid_of_one(run):
-    done, notebook = run("05_decoder_grid", "grid", n_grid=1)
-    sentence = "n_grid=1 cannot work: it must be a whole number from 2 up."
-    assert_refused(done, notebook, sentence)
-
-
-@pytest.mark.parametrize("name", ["01_data", "04_encoder_scatter", "05_decoder_grid"])
-def test_other_data_than_mnist_are_welcome(name, run, place):
-    (images, labels), (test_images, test_labels) = load_mnist("sample")
-    np.savez(
-        place / "other.npz",
-        # The classes are mixed up, so that nothing holds of them that holds of MNIST.
-        **{"x_train": images[:2000, ::-1], "y_train": (labels[:2000] + images[:2000, 14, 14]) % 10},
-        **{"x_test": test_images[:, ::-1], "y_test": test_labels},
-    )
-    assert_complete(name, *run(name, f"{name}_other", data_source=place / "other.npz"))
-
-
-def test_05_shows_its_map_within_5_seconds_and_without_tensorflow():
-    cells = nbformat.read(NOTEBOOKS / "05_decoder_grid.ipynb", as_version=4).cells
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
-    to_map = next(i for i, source in enumerate(code) if "LatentExplorer(" in source) + 1
-    to_python = TransformerManager().transform_cell  # a cell may hold a line like %pip
-    script = ["from IPython.display import display", *map(to_python, code[:to_map])]
-    script += ["import sys, time", "print({'tensorflow', 'keras'} & set(sys.modules))"]
-    script += ["print(time.process_time())"]  # of this process, whatever others are doing
-    command = [sys.executable, "-c", "\n".join(script)]
-    done = subprocess.run(command, cwd=NOTEBOOKS, capture_output=True, text=True, check=True)
-    *_, imported, seconds = done.stdout.splitlines()
-    assert imported == "set()"
-    assert float(seconds) <= 5
-
-
-@pytest.mark.parametrize(
-    ("parameter", "value", "allowed"),
-    [
-        ("epochs", 0, "a whole number from 1 up"),
-        ("seed", 1.5, "a whole number from 0 up"),
-        ("optimizer", "adamm", "one of adam, sgd, rmsprop, adagrad, adadelta"),
-    ],
-)
-def test_03_refuses_at_once_what_cannot_work(parameter, value, allowed, run, place):
-    done, notebook = run("03_training", "refused", run_name="refused", **{parameter: value})
-    sentence = f"{parameter}={value!r} cannot work: it must be {allowed}."
-    assert_refused(done, notebook, sentence)
+def test_papermill_stops_at_a_refusal_and_no_run_is_left(run, place):
+    done, notebook = run("03_training", run_name="refused", data_source="sample", epochs=0)
+    assert done.returncode != 0
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    (error,) = (output for output in outputs if output.output_type == "error")
+    assert error.evalue == "epochs=0 cannot work: it must be a whole number from 1 up."
+    assert len([cell for cell in notebook.cells if cell.get("execution_count")]) <= 5
     assert not (place / "runs" / "refused").exists()
-
-
-def test_06_runs_with_one_seed(run):
-    done, notebook = run("06_why_results_differ", "one_seed", n_seeds=1, epochs=1)
-    assert_complete("06_why_results_differ", done, notebook)
-
-
-def test_06_refuses_no_seeds_at_once(run):
-    done, notebook = run("06_why_results_differ", "no_seeds", n_seeds=0)
-    assert_refused(done, notebook, "n_seeds=0 cannot work: it must be a whole number from 1 up.")
-
-
-def test_07_runs_on_the_sample_and_says_that_its_numbers_are_not_comparable(run):
-    done, notebook = run("07_comparing_models", "compared")
-    assert_complete("07_comparing_models", done, notebook)
-    assert "numbers below are not comparable with those in the text" in printed_by(notebook)
-
-
-def test_07_takes_retrain_as_true_or_false_only(run):
-    refused = run("07_comparing_models", "retrain", retrain="maybe")
-    assert_refused(*refused, "retrain='maybe' cannot work: it must be True or False.")

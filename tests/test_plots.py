@@ -35,7 +35,7 @@ def picture(displayed):
 
 def test_a_figure_is_shown_as_png_with_its_alt_text_and_closed(shown):
     before = plt.get_fignums()
-    figure, axis = plots.new_figure(3, 2)
+    figure, axis = plt.subplots(figsize=(3, 2))
     axis.plot([0, 1], [1, 0])
     plots.show(figure, ALT)
     ((bundle, metadata),) = shown
@@ -51,6 +51,12 @@ def test_images_as_bytes_and_as_fractions_make_the_same_picture(shown):
     as_bytes = picture(shown)
     plots.show_digits({"row": images.reshape(3, 784) / 255}, ALT)
     np.testing.assert_array_equal(picture(shown), as_bytes)
+
+
+@pytest.mark.parametrize("rows", [{}, {"row": np.zeros((0, 784))}])
+def test_rows_without_images_are_refused(rows):
+    with pytest.raises(ValueError, match="no images to show"):
+        plots.show_digits(rows, ALT)
 
 
 def test_all_digits_share_one_scale(shown):
@@ -74,16 +80,19 @@ def test_columns_have_their_labels_and_rows_may_be_shorter(shown, monkeypatch):
 @pytest.mark.parametrize(
     ("shape", "labels", "fault"),
     [
-        ((40, 3), 40, r"two numbers for each image; these codes have shape \(40, 3\)"),
-        ((40,), 40, r"two numbers for each image; these codes have shape \(40,\)"),
-        ((40, 2), 39, r"There are 40 codes but labels of shape \(39,\)"),
-        ((40, 2), 41, r"There are 40 codes but labels of shape \(41,\)"),
+        ((40, 3), np.zeros(40, int), r"two numbers for each image; .* shape \(40, 3\)"),
+        ((40,), np.zeros(40, int), r"two numbers for each image; .* shape \(40,\)"),
+        ((0, 2), np.zeros(0, int), r"at least one image.* shape \(0, 2\)"),
+        ((40, 2), np.zeros(39, int), r"There are 40 codes but labels of shape \(39,\)"),
+        ((2, 2), [1.0, 2.0], "float64 from 1.0 to 2.0: only whole numbers"),
+        ((2, 2), [1, 10], "from 1 to 10: only"),
+        ((2, 2), ["shoe", "bag"], "from bag to shoe: only"),
     ],
 )
 def test_a_scatter_refuses_what_it_cannot_draw(shape, labels, fault):
     before = plt.get_fignums()
     with pytest.raises(ValueError, match=fault):
-        plots.scatter_codes(np.zeros(shape), np.zeros(labels, int))
+        plots.scatter_codes(np.zeros(shape), labels)
     assert plt.get_fignums() == before
 
 
@@ -166,23 +175,29 @@ def test_a_pixel_of_a_drawn_digit_is_a_square_of_whole_pixels(shown, count, zoom
     rows = images.reshape(count, count, 28, 28)[::-1].swapaxes(1, 2)
     expected = 255 * rows.reshape(count * 28, -1).repeat(zoom, axis=0).repeat(zoom, axis=1)
     side = len(expected)
-    wrong = (
-        np.mean(found[i : i + side, j : j + side] != expected)
+    assert any(
+        np.mean(found[i : i + side, j : j + side] != expected) < 0.01  # but for the axes' lines
         for i in range(30)
         for j in range(40, found.shape[1] - side)
     )
-    assert min(wrong) < 0.01, "but for the pixels under the axes' lines"
+
+
+def test_a_grid_may_be_one_column_or_one_row(shown, recwarn):
+    for z1, z2 in (([3.0], [0.0, 1.0, 2.0]), ([0.0, 1.0, 2.0], [3.0]), ([3.0], [3.0])):
+        plots.show_grid(np.ones((len(z1) * len(z2), 784)), np.array(z1), np.array(z2), ALT)
+    assert len(shown) == 3 and not recwarn.list
 
 
 def test_a_loss_figure_has_a_curve_a_name_and_a_mark_for_each_given(monkeypatch):
     figures = []
     monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     curves, marks = {"loss": [3, 2], "val_loss": [4, 3]}, {"mean digit": 0.2625}
-    plots.show_loss(curves, ALT, marks, points={"reported": {1: 3.5, 10: 2.5}})
+    others = {f"series {i}": {i: 3} for i in range(9)}
+    plots.show_loss(curves, ALT, marks, points={"reported": {1: 3.5, 10: 2.5}} | others)
     (figure,) = figures
     (axis,) = figure.axes
     legend = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert legend == ["loss", "val_loss", "reported"]
+    assert legend == ["loss", "val_loss", "reported", *others]
     assert axis.lines[2].get_xydata().tolist() == [[1, 3.5], [10, 2.5]]
     assert axis.lines[0].get_xdata().tolist() == [1, 2], "epochs are counted from 1"
     assert axis.lines[1].get_linestyle() == "--"

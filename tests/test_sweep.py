@@ -407,7 +407,7 @@ def test_the_end_of_a_sweep_stops_what_is_under_way():
 
 
 def test_a_worker_of_another_version_does_nothing():
-    with pytest.raises(RuntimeError, match="the sweep 9.9: install the same"):
+    with pytest.raises(RuntimeError, match=r"the sweep 9\.9: install the same"):
         run.run_on_worker({"version": "9.9"})
 
 

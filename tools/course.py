@@ -11,9 +11,12 @@ from pathlib import Path
 import nbformat
 import papermill
 from IPython.core.inputtransformer2 import TransformerManager
+from traitlets.config import Config
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 CELL_TIMEOUT = 1800  # seconds; the longest cell takes under a minute on two cores
+# Without keys each kernel would print that its connection, on this machine, is not encrypted.
+ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})
 
 
 def run_course(out: Path) -> bool:
@@ -127,9 +130,12 @@ def _execute(path: Path, executed: Path) -> str:
             kernel_name="python3",
             execution_timeout=CELL_TIMEOUT,
             progress_bar=False,
+            config=ENCRYPTED,
         )
     except papermill.PapermillExecutionError as error:
         return f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+    except (RuntimeError, TimeoutError) as error:  # the kernel died, or a cell took too long
+        return f"{type(error).__name__}: {error}".splitlines()[0]
     return "ok"
 
 

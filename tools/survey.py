@@ -105,7 +105,10 @@ def make_network(kind: str) -> "keras.Model":
         layers = [keras.Input(shape=(784,))]
         for units in (32, 2, 32):
             activation = "relu" if kind == "he" else None
-            layers.append(keras.layers.Dense(units, activation, kernel_initializer="he_normal"))
+            name = "code" if units == 2 else None
+            layers.append(
+                keras.layers.Dense(units, activation, kernel_initializer="he_normal", name=name)
+            )
             if kind == "prelu":
                 layers.append(keras.layers.PReLU(keras.initializers.Constant(0.25)))
         network = keras.Sequential([*layers, keras.layers.Dense(784, activation="sigmoid")])

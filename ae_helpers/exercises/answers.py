@@ -4,6 +4,7 @@ The line begins with "Not filled in yet" (the answer is still ``...``), "Right" 
 (with a hint).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,30 @@ def as_whole(answer: Any) -> int | None:
 
 def count_verdict(answer: Any, truth: int, hints: dict[int, str], hint: str, praise: str) -> None:
     """Judge a count: ``hints`` knows some wrong numbers and how one comes to them."""
-    count = as_whole(answer)
-    problem = None
+    count, problem = as_whole(answer), None
     if count is None:
         problem = "the answer is a count, a whole number."
     elif count != truth:
         problem = hints.get(count, hint)
+    verdict(answer, problem, praise)
+
+
+def number_verdict(
+    answer: Any,
+    truth: float,
+    tolerance: float,
+    what: str,
+    hints: dict[float, str],
+    hint: str,
+    praise: str,
+) -> None:
+    """Judge a number near the truth; ``hints`` knows some wrong ones, ``what`` is asked for."""
+    number, problem = as_number(answer), None
+    if number is None:
+        problem = f"the answer is {what}."
+    elif abs(number - truth) >= tolerance:
+        near = [v for v in hints if math.isclose(number, v, rel_tol=0.01, abs_tol=tolerance)]
+        problem = hints[near[0]] if near else hint
     verdict(answer, problem, praise)
 
 

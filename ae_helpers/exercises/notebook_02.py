@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ae_helpers.exercises.answers import as_number, count_verdict, verdict
+from ae_helpers.exercises.answers import count_verdict, number_verdict, verdict
 
 if TYPE_CHECKING:
     import keras
@@ -64,15 +64,11 @@ def check_negative_bias(answer: Any) -> None:
     >>> check_negative_bias(0)  # doctest: +ELLIPSIS
     Right: ...
     """
-    mean_pixel, number = 1 / (1 + math.exp(100)), as_number(answer)
-    problem = None
-    if number is None:
-        problem = "the answer is the mean of a pixel, one number."
-    elif not 0 <= number <= 1:
-        problem = "after the last layer's sigmoid a pixel lies between 0 and 1."
-    elif abs(number - mean_pixel) >= 0.05:
-        problem = "each sum is now near −100; follow the sigmoid far to the left."
+    mean_pixel = 1 / (1 + math.exp(100))
+    what = "the mean of a pixel, one number"
+    hints = {-100: "after the last layer's sigmoid a pixel lies between 0 and 1."}
+    hint = "each sum is now near −100; follow the sigmoid far to the left."
     praise = (
         f"the sigmoid of −100 is {mean_pixel:.0e}, black. That is how the network paints paper."
     )
-    verdict(answer, problem, praise)
+    number_verdict(answer, mean_pixel, 0.05, what, hints, hint, praise)

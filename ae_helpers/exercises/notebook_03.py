@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_number, count_verdict, verdict
+from ae_helpers.exercises.answers import count_verdict, number_verdict
 
 
 def check_grey_loss(answer: Any) -> None:
@@ -16,18 +16,14 @@ def check_grey_loss(answer: Any) -> None:
     >>> check_grey_loss(-0.69)
     Not yet: a loss is never below 0; look for the minus sign in front of the formula.
     """
-    truth, number = -math.log(0.5), as_number(answer)
-    problem = None
-    if number is None:
-        problem = "the answer is the loss, one number."
-    elif number < 0:
-        problem = "a loss is never below 0; look for the minus sign in front of the formula."
-    elif abs(number - 1) < 0.005:
-        problem = "this is its value in bits; the loss takes the natural logarithm."
-    elif abs(number - truth) >= 0.005:
-        problem = "put r = 0.5 into the formula, to two decimals; it does not matter what x is."
+    truth = -math.log(0.5)
+    hints = {
+        -truth: "a loss is never below 0; look for the minus sign in front of the formula.",
+        1: "this is its value in bits; the loss takes the natural logarithm.",
+    }
+    hint = "put r = 0.5 into the formula, to two decimals; it does not matter what x is."
     praise = "log 2, for black, grey and white pixels alike; so the untrained network starts here."
-    verdict(answer, problem, praise)
+    number_verdict(answer, truth, 0.005, "the loss, one number", hints, hint, praise)
 
 
 def check_mean_digit_mse(answer: Any, X_train_flat: np.ndarray, X_test_flat: np.ndarray) -> None:
@@ -39,17 +35,15 @@ def check_mean_digit_mse(answer: Any, X_train_flat: np.ndarray, X_test_flat: np.
     Not yet: that is the root of it; the mse is without the root.
     """
     truth = float(np.mean((X_test_flat - X_train_flat.mean(axis=0)) ** 2))
-    number = as_number(answer)
-    problem = None
-    if number is None:
-        problem = "the answer is the mse, one number (take the mean over pixels and images)."
-    elif abs(number - math.sqrt(truth)) < 0.005:
-        problem = "that is the root of it; the mse is without the root."
-    elif abs(number - truth * X_test_flat.shape[1]) < 0.5:
-        problem = "that is the sum over an image's pixels; the mse takes their mean."
-    elif abs(number - truth) >= 0.001:
-        problem = "the mse is the mean of (image - mean digit)² over all pixels and images."
-    verdict(answer, problem, f"a network trained on mse has to get below {truth:.3f}.")
+    what = "the mse, one number (take the mean over pixels and images)"
+    hints = {
+        math.sqrt(truth): "that is the root of it; the mse is without the root.",
+        truth * X_test_flat.shape[1]: "that is the sum over an image's pixels; the mse takes "
+        "their mean.",
+    }
+    hint = "the mse is the mean of (image - mean digit)² over all pixels and images."
+    praise = f"a network trained on mse has to get below {truth:.3f}."
+    number_verdict(answer, truth, 0.001, what, hints, hint, praise)
 
 
 def check_steps(answer: Any, n_images: int, batch_size: int, epochs: int) -> None:

@@ -11,6 +11,7 @@ from ae_helpers.exercises.answers import (
     as_text,
     class_verdict,
     classes_of,
+    number_verdict,
     verdict,
 )
 
@@ -71,23 +72,22 @@ def check_nearest_label(
     >>> check_nearest_label(0.75, labels, np.array([4, 9, 1, 9]), guess=0.5)  # doctest: +ELLIPSIS
     Right: ... Your guess was 0.50, which is 0.25 too low.
     """
-    truth, number = float(np.mean(labels[:, 0] == y_train)), as_number(answer)
-    problem = None
-    if number is None:
-        problem = "the answer is a share, one number from 0 to 1."
-    elif not 0 <= number <= 1:
-        problem = "a share lies between 0 and 1; take the mean where you took a sum or percent."
-    elif abs(number - (1 - truth)) < 0.005 <= abs(number - truth):
-        problem = "that is the share for which the label is wrong."
-    elif abs(number - truth) >= 0.005:
-        problem = "compare labels[:, 0] with y_train, image by image, and take the mean."
+    truth = float(np.mean(labels[:, 0] == y_train))
+    whole = "a share lies between 0 and 1; take the mean where you took a sum or percent."
+    hints = {
+        1 - truth: "that is the share for which the label is wrong.",
+        100 * truth: whole,
+        len(labels) * truth: whole,
+    }
+    hint = "compare labels[:, 0] with y_train, image by image, and take the mean."
     chance = np.bincount(y_train).max() / len(y_train)
     praise = f"always naming the most frequent class would be right for {chance:.2f}."
     guessed = as_number(guess)
     if guessed is not None:
         guessed = guessed / 100 if guessed > 1 else guessed  # 60 is meant as 60 %
         praise += f" Your guess was {guessed:.2f}, {_off(guessed - truth)}."
-    verdict(answer, problem, praise)
+    what = "a share, one number from 0 to 1"
+    number_verdict(answer, truth, 0.005, what, hints, hint, praise)
 
 
 def _off(difference: float) -> str:

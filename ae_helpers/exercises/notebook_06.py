@@ -1,12 +1,11 @@
 """Checks for the exercises of notebook 06, why results differ."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_number, as_text, as_whole, verdict
+from ae_helpers.exercises.answers import as_array, as_text, as_whole, number_verdict, verdict
 
 
 def check_at_least_one(answer: Any, rate: float, n: int) -> None:
@@ -19,24 +18,17 @@ def check_at_least_one(answer: Any, rate: float, n: int) -> None:
     >>> check_at_least_one(1.0, 0.5, 2)  # doctest: +ELLIPSIS
     Not yet: ...
     """
-    chance = as_number(answer)
     truth = 1 - (1 - rate) ** n
-    problem = None
-    if chance is None:
-        problem = "the answer is a probability, one number from 0 to 1."
-    elif math.isclose(chance, 100 * truth, rel_tol=0.01) and truth > 0:
-        problem = "that is in percent; give the probability itself, from 0 to 1."
-    elif abs(chance - truth) > 0.005:
-        hints = {
-            n * rate: "that is the number to expect, not a probability.",
-            rate**n: f"that is the chance that all {n} meet one.",
-            1 - truth: "that is the chance that nobody meets one.",
-        }
-        near = [hint for value, hint in hints.items() if abs(chance - value) < 0.005]
-        problem = near[0] if near else "begin with the chance that nobody meets one."
-    verdict(
-        answer, problem, f"{as_text(truth)}. Each seed alone rarely fails, a class often sees it."
-    )
+    hints = {
+        100 * truth: "that is in percent; give the probability itself, from 0 to 1.",
+        n * rate: "that is the number to expect, not a probability.",
+        rate**n: f"that is the chance that all {n} meet one.",
+        1 - truth: "that is the chance that nobody meets one.",
+    }
+    hint = "begin with the chance that nobody meets one."
+    praise = f"{as_text(truth)}. Each seed alone rarely fails, a class often sees it."
+    what = "a probability, one number from 0 to 1"
+    number_verdict(answer, truth, 0.005, what, hints, hint, praise)
 
 
 def check_lowest_seed(answer: Any, rows: Sequence[dict[str, Any]]) -> None:

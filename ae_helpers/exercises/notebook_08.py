@@ -59,14 +59,7 @@ def check_values(answer: Any, text: str) -> None:
 
 
 def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[float]) -> None:
-    """Check in what share of all pairs the first network has the lower loss.
-
-    Parameters
-    ----------
-    answer
-        A share, from 0 to 1.
-    losses, other_losses
-        The losses of the networks of two kinds; each of one makes a pair with each of the other.
+    """Check in what share of all pairs, each of one kind with each of the other, ``losses`` wins.
 
     Examples
     --------
@@ -95,15 +88,6 @@ def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[floa
 
 def check_own_sweep(answer: Any, parameter: str, values: Sequence[int], guess: Any = ...) -> None:
     """Check a sweep that varies one parameter: its rows, as `sweep` returns them.
-
-    Parameters
-    ----------
-    answer
-        A list of dicts.
-    parameter, values
-        What was to be varied.
-    guess
-        The value that the reader expected to be the best.
 
     Examples
     --------

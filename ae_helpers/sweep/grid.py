@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.runs import PARAMETERS, check_params
+from ae_helpers.parameters import PARAMETERS, check_params
 
 LONGEST = 1_000_000  # values of a range; a longer one would fill the memory before it is refused
 SURROGATE = re.compile("[\ud800-\udfff]")  # what is left of bytes that are no text

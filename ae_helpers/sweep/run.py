@@ -77,7 +77,7 @@ def run_on_worker(
 def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> str | None:
     """Run the notebook in a process of its own, in ``run/``; return what went wrong, if anything.
 
-    What is not the notebook's lies beside that folder: what it is given, its log, its kernel's file.
+    What is not the notebook's lies beside it: what it is given, its log, the kernel's file.
     """
     (place / "run" / "runs").mkdir(parents=True)
     (place / "input.ipynb").write_text(task["notebook"], encoding="utf-8")

@@ -1,14 +1,14 @@
 // A small board to draw a digit on: white on black, as in MNIST.
 //
-// The drawing goes to Python as SIDE × SIDE grey levels, at most once a frame while you draw.
+// The drawing goes to Python as side × side grey levels, at most once a frame while you draw.
 // Python brings it into MNIST's form and encodes it; nothing is recognised here.
 
-const SIDE = 112; // pixels of the board, 4 × 28; Python expects as many
 const PEN = 11; // pixels wide; in MNIST's form about as bold as its digits
 
 function render({ model, el }) {
+  const side = model.get("_side"); // pixels of the board
   const board = document.createElement("canvas");
-  board.width = board.height = SIDE;
+  board.width = board.height = side;
   board.setAttribute("role", "img");
   board.setAttribute("aria-label", "Board: draw a digit with the pointer");
   board.style.cssText =
@@ -30,18 +30,18 @@ function render({ model, el }) {
   function show() {
     const levels = model.get("pixels");
     pen.fillStyle = "black";
-    pen.fillRect(0, 0, SIDE, SIDE);
-    if (levels?.byteLength !== SIDE * SIDE) return; // empty, or dropped on the way here
-    const picture = pen.createImageData(SIDE, SIDE);
-    for (let i = 0; i < SIDE * SIDE; i++) picture.data.fill(levels.getUint8(i), 4 * i, 4 * i + 3);
-    for (let i = 0; i < SIDE * SIDE; i++) picture.data[4 * i + 3] = 255;
+    pen.fillRect(0, 0, side, side);
+    if (levels?.byteLength !== side * side) return; // empty, or dropped on the way here
+    const picture = pen.createImageData(side, side);
+    for (let i = 0; i < side * side; i++) picture.data.fill(levels.getUint8(i), 4 * i, 4 * i + 3);
+    for (let i = 0; i < side * side; i++) picture.data[4 * i + 3] = 255;
     pen.putImageData(picture, 0, 0);
   }
 
   function send() {
     frame = 0;
-    const colours = pen.getImageData(0, 0, SIDE, SIDE).data;
-    const levels = new Uint8Array(SIDE * SIDE).map((_, i) => colours[4 * i]);
+    const colours = pen.getImageData(0, 0, side, side).data;
+    const levels = new Uint8Array(side * side).map((_, i) => colours[4 * i]);
     model.set("pixels", new DataView(levels.buffer));
     model.save_changes();
   }
@@ -49,8 +49,8 @@ function render({ model, el }) {
   function drawTo(event) {
     const box = board.getBoundingClientRect();
     const to = [
-      ((event.clientX - box.left) / box.width) * SIDE,
-      ((event.clientY - box.top) / box.height) * SIDE,
+      ((event.clientX - box.left) / box.width) * side,
+      ((event.clientY - box.top) / box.height) * side,
     ];
     pen.beginPath();
     pen.moveTo(...(from ?? to));

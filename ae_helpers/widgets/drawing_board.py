@@ -1,14 +1,16 @@
 """Your own digit: drawn on a board in the notebook, or read from an image file."""
 
 import os
+import warnings
 from pathlib import Path
 
 import anywidget
 import numpy as np
 import traitlets
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-SIDE = 112  # pixels of the board, as in drawing_board.js
+SIDE = 112  # pixels of the board: 4 × 28
+LONGEST = 2000  # pixels of a photograph's longer side; a larger one is shrunk while it is read
 BOX = 20  # MNIST's digits fill a box of 20 × 20 pixels in the 28 × 28
 
 
@@ -30,6 +32,7 @@ class DrawingBoard(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("drawing_board.js")
     pixels = traitlets.CBytes(b"").tag(sync=True)  # C: the browser sends a memoryview
+    _side = traitlets.Int(SIDE).tag(sync=True)
 
     @property
     def image(self) -> np.ndarray:
@@ -95,12 +98,8 @@ def as_mnist(grey: np.ndarray) -> np.ndarray:
     height, width = (max(1, round(BOX * n / max(shape.shape))) for n in shape.shape)
     small = np.asarray(Image.fromarray(shape).resize((width, height), Image.Resampling.BOX))
     weight = small.astype(float) + 1e-9  # a faint dot may have vanished: then its middle counts
-    centre = [
-        (weight.sum(axis=1 - i) @ np.arange(n)) / weight.sum() for i, n in enumerate(small.shape)
-    ]
-    top, left = (
-        int(np.clip(round(13.5 - c), 0, 28 - n)) for c, n in zip(centre, small.shape, strict=True)
-    )
+    centre = np.average(np.indices(small.shape), axis=(1, 2), weights=weight)
+    top, left = np.clip(np.round(13.5 - centre), 0, np.subtract(28, small.shape)).astype(int)
     page[top : top + height, left : left + width] = small
     return page
 
@@ -124,15 +123,21 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is no image, or nothing stands out on it.
+        If the file is no image, or a far too large one, or nothing stands out on it.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no image file {path}: name one that exists.")
     try:
-        with Image.open(path) as file:
-            opened = ImageOps.exif_transpose(file).convert("RGBA")  # upright, as it was taken
-    except (UnidentifiedImageError, OSError) as error:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            opened = Image.open(path)
+        with opened:
+            small = opened if opened.mode in ("L", "RGB", "RGBA") else opened.convert("RGBA")
+            small.thumbnail((LONGEST, LONGEST))
+            opened = ImageOps.exif_transpose(small).convert("RGBA")  # upright, as it was taken
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large to be read safely: save it smaller.") from error
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not an image that can be read: use a PNG or JPEG.") from error
     paper = Image.new("RGBA", opened.size, "white")  # what is transparent is paper
     grey = np.asarray(Image.alpha_composite(paper, opened).convert("L"), dtype=float)

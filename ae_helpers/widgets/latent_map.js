@@ -136,20 +136,6 @@ function drawPoints(canvas, size, { us, vs, labels: classOf, shown }, colours) {
   context.putImageData(image, 0, 0);
 }
 
-// Where to write each class: among its outer fifth, because in the middle the classes are crowded.
-function namePlaces(us, vs, classOf, count) {
-  const median = (values) => Float32Array.from(values).sort()[values.length >> 1];
-  const [middleU, middleV] = [median(us), median(vs)];
-  const members = Array.from({ length: count }, () => []);
-  classOf.forEach((c, i) => members[c].push(i));
-  return members.map((own) => {
-    const far = Float32Array.from(own, (i) => Math.hypot(us[i] - middleU, vs[i] - middleV));
-    const least = far.slice().sort()[Math.floor(0.8 * own.length)];
-    const outer = own.filter((_, k) => far[k] >= least);
-    return [us, vs].map((values) => median(outer.map((i) => values[i])));
-  });
-}
-
 // Push the names' places apart, so that none hides another, and keep them within the plot.
 function spread(places, width, height, side) {
   const flat = height / width; // with x scaled by it, one distance serves both directions
@@ -332,7 +318,6 @@ export class LatentMap {
   }
 
   buildLegend() {
-    this.centres = namePlaces(this.us, this.vs, this.labels, this.classes.length);
     this.parts.names.classList.toggle("long", this.classes.some(({ name }) => name.length > 2));
     this.classNames = this.classes.map(({ name, colour }, c) => {
       const button = document.createElement("button");
@@ -550,7 +535,7 @@ export class LatentMap {
   drawMap() {
     const { points } = this.parts;
     drawPoints(points, this.side, this, this.classes.map(({ colour }) => colour));
-    const centres = this.centres.map(([u, v]) => [u * this.side, (1 - v) * this.side]);
+    const centres = this.classes.map(({ place }) => this.toPlot(...place));
     const widths = this.classNames.map((text) => text.getComputedTextLength() + 8); // with its outline
     const places = spread(centres, Math.max(NAME_HEIGHT, ...widths), NAME_HEIGHT, this.side);
     this.classNames.forEach((text, c) => {
@@ -766,18 +751,18 @@ const STYLE = `
   .cursor .ring { stroke: var(--ink); stroke-width: 2; }
   .cursor .dot { fill: var(--ink); }
   .legend { display: flex; flex-wrap: wrap; gap: 3px; padding: 4px 0 0 46px; }
-  .legend button { display: inline-flex; align-items: center; padding: 2px 6px; }
+  .legend button { display: inline-flex; align-items: center; padding: 2px 6px; border-radius: 12px; overflow-wrap: anywhere; text-align: start; }
   button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 999px; padding: 2px 7px; cursor: pointer; }
   button:hover { border-color: var(--quiet); }
   button:focus-visible, input:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-  .legend button::before { content: ""; width: 9px; height: 9px; margin-right: 4px; border-radius: 50%; border: 2px solid var(--class); background: var(--class); }
+  .legend button::before { content: ""; width: 9px; height: 9px; flex: none; margin-right: 4px; border-radius: 50%; border: 2px solid var(--class); background: var(--class); }
   .legend button[aria-pressed="false"] { color: var(--quiet); text-decoration: line-through; }
   .legend button[aria-pressed="false"]::before { background: none; }
   .images { display: grid; gap: 4px 12px; grid-template-columns: 1fr 1fr; }
   .images.single { grid-template-columns: minmax(0, 260px); }
   figure { margin: 0; }
   figure canvas { display: block; width: 100%; aspect-ratio: 1; image-rendering: pixelated; border-radius: 4px; background: #000; }
-  figcaption { padding-top: 4px; }
+  figcaption { padding-top: 4px; overflow-wrap: anywhere; }
   .single .original figcaption { padding: 0; }
   .place { color: var(--quiet); font-variant-numeric: tabular-nums; white-space: pre; }
   .sliders { display: grid; gap: 4px; padding-top: 10px; }

@@ -10,13 +10,10 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from ae_helpers.legend import CLASS_COLOURS, name_places
 from ae_helpers.numpy_layers import DenseLayer, apply_layers, check_decoder, to_uint8
+from ae_helpers.widgets.page import write_page
 
-# Matplotlib's petroff10, as in the figures: ten colours that the colour-blind can tell apart.
-COLOURS = (
-    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
-    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
-)
 MAX_IMAGES = 10_000_000 // 784  # originals sent to the browser: 10 MB
 
 
@@ -61,8 +58,8 @@ def latent_sliders(decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -
 class LatentSliders(ipywidgets.VBox):
     """Two sliders and the digit at that point of the plane; `latent_sliders` makes it."""
 
-    x = traitlets.Float()
-    y = traitlets.Float()
+    x = traitlets.CFloat()
+    y = traitlets.CFloat()
     image = traitlets.Instance(np.ndarray, read_only=True)
 
     def __init__(self, decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -> None:
@@ -74,17 +71,15 @@ class LatentSliders(ipywidgets.VBox):
             for name, low, high in zip(("z₁", "z₂"), self._low, self._high, strict=True)
         ]
         super().__init__([*sliders, self._digit])
-        with self.hold_trait_notifications():
-            self.x, self.y = (slider.value for slider in sliders)
-        traitlets.link((self, "x"), (sliders[0], "value"))
-        traitlets.link((self, "y"), (sliders[1], "value"))
+        for trait, slider in zip("xy", sliders, strict=True):
+            traitlets.link((slider, "value"), (self, trait))
         self._draw()
         self.observe(self._draw, names=["x", "y"])
 
     def __repr__(self) -> str:
         spans = (
-            f"z{i} from {low:.3g} to {high:.3g}"
-            for i, (low, high) in enumerate(zip(self._low, self._high, strict=True), start=1)
+            f"{name} from {low:.3g} to {high:.3g}"
+            for name, low, high in zip(("z1", "z2"), self._low, self._high, strict=True)
         )
         return f"LatentSliders({', '.join(spans)}): run this cell in JupyterLab to move them"
 
@@ -151,9 +146,9 @@ class LatentExplorer(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("latent_map.js")
 
-    x = traitlets.Float().tag(sync=True)
-    y = traitlets.Float().tag(sync=True)
-    image = traitlets.Instance(np.ndarray)
+    x = traitlets.CFloat().tag(sync=True)
+    y = traitlets.CFloat().tag(sync=True)
+    image = traitlets.TraitType()  # anything comes to _check_image, None too
 
     _spec = traitlets.Dict().tag(sync=True)
     _weights = traitlets.Bytes().tag(sync=True)
@@ -172,8 +167,9 @@ class LatentExplorer(anywidget.AnyWidget):
     ) -> None:
         self._layers = check_decoder(decoder_weights)
         points = _check_points(points)
-        classes, index = _check_labels(labels, len(points))
+        names, colours, index = _check_labels(labels, len(points))
         images = _check_images(images, len(points))
+        places = name_places(points, index).tolist()
         self._ranges = [_padded(column) for column in points.T]
         start = np.median(points, axis=0).tolist()
         order = _evenly(index)
@@ -184,7 +180,10 @@ class LatentExplorer(anywidget.AnyWidget):
             _spec={
                 "layers": [[*kernel.shape, activation] for kernel, _, activation in self._layers],
                 "ranges": self._ranges,
-                "classes": classes,
+                "classes": [
+                    {"name": name, "colour": colour, "place": place}
+                    for name, colour, place in zip(names, colours, places, strict=True)
+                ],
                 "start": start,
             },
             _weights=b"".join(
@@ -196,11 +195,8 @@ class LatentExplorer(anywidget.AnyWidget):
         )
 
     def __repr__(self) -> str:
-        points, classes = len(self._labels), len(self._spec["classes"])
-        return (
-            f"LatentExplorer({points:,} points in {classes} classes): "
-            "run this cell in JupyterLab to move through the map"
-        )
+        shown = f"{len(self._labels):,} points in {len(self._spec['classes'])} classes"
+        return f"LatentExplorer({shown}): run this cell in JupyterLab to move through the map"
 
     def sliders(self) -> MapSliders:
         """Make two sliders, z₁ and z₂, that move the map and follow it, in the browser."""
@@ -220,7 +216,7 @@ class LatentExplorer(anywidget.AnyWidget):
         path
             The file to write, such as ``map.html``; one that is there is replaced.
         title
-            The page's title and heading, plain text.
+            The page's title and heading, plain text; it is escaped.
 
         Returns
         -------
@@ -229,13 +225,12 @@ class LatentExplorer(anywidget.AnyWidget):
 
         Raises
         ------
-        FileNotFoundError
-            If the folder to write to does not exist.
+        FileNotFoundError, IsADirectoryError
+            If the folder to write to does not exist, or the path is a folder.
+        ValueError
+            If the title is no text.
         """
-        from ae_helpers.widgets.page import write_page
-
-        names = ("weights", "points", "labels", "images")
-        data = {name: getattr(self, f"_{name}") for name in names}
+        data = {k: getattr(self, f"_{k}") for k in ("weights", "points", "labels", "images")}
         spec = self._spec | {"start": [self.x, self.y]}
         return write_page(Path(path), title, str(self._esm), spec, data)
 
@@ -246,7 +241,7 @@ class LatentExplorer(anywidget.AnyWidget):
 
     @traitlets.validate("image")
     def _check_image(self, proposal: traitlets.Bunch) -> np.ndarray:
-        image = proposal.value
+        image = np.asarray(proposal.value)
         if image.shape != (28, 28) or image.dtype != np.uint8:
             raise ValueError(
                 f"image is {image.dtype} with shape {image.shape}: it must be uint8, (28, 28)."
@@ -286,30 +281,27 @@ def _slider(name: str, low: float, high: float, value: float) -> ipywidgets.Floa
     )
 
 
-def _check_range(z_range: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
+def _check_range(z_range: np.ndarray) -> list[list[float]]:
     z_range = np.asarray(z_range, dtype="float64")
-    if z_range.shape != (2, 2):
+    if z_range.shape != (2, 2) or not np.isfinite(z_range).all():
         raise ValueError(
-            f"z_range has shape {z_range.shape}: give (2, 2), the lowest z₁ and z₂ in row 0 and "
-            "the highest in row 1."
+            f"z_range has shape {z_range.shape}, or holds NaN or infinity: give four numbers, the "
+            "lowest z₁ and z₂ in row 0 and the highest in row 1."
         )
-    if not np.isfinite(z_range).all():
-        raise ValueError("z_range holds NaN or infinity: give four finite numbers.")
-    (low_x, low_y), (high_x, high_y) = z_range.tolist()
-    for name, low, high in (("z₁", low_x, high_x), ("z₂", low_y, high_y)):
+    for name, (low, high) in zip(("z₁", "z₂"), z_range.T, strict=True):
         if low >= high:
             raise ValueError(
                 f"z_range goes from {low:g} to {high:g} in {name}: the lowest must be below the "
                 "highest (equal ones mean that this unit gives one number for every image)."
             )
-    return (low_x, low_y), (high_x, high_y)
+    return z_range.tolist()
 
 
 def _check_coordinate(name: str, value: float, low: float, high: float) -> float:
-    if not np.isfinite(value):
-        raise ValueError(f"{name}={value!r} cannot work: it must be a finite number.")
-    if not low <= value <= high:
-        raise ValueError(f"{name}={value!r} cannot work: it must be from {low:g} to {high:g}.")
+    if not low <= value <= high:  # nor is NaN
+        raise ValueError(
+            f"{name}={value!r} cannot work: it must be a number from {low:g} to {high:g}."
+        )
     return value
 
 
@@ -324,23 +316,20 @@ def _check_points(points: np.ndarray) -> np.ndarray:
     return points
 
 
-def _check_labels(labels: Sequence, count: int) -> tuple[list[dict[str, str]], np.ndarray]:
-    """Return the classes there are, with name and colour, and each point's index among them."""
+def _check_labels(labels: Sequence, count: int) -> tuple[list[str], Sequence[str], np.ndarray]:
+    """Return the classes' names and colours, and each point's index among them."""
     labels = np.asarray(labels)
     if labels.shape != (count,):
         raise ValueError(
             f"labels has shape {labels.shape} for {count} points: give one label for each."
         )
     values, index = np.unique(labels, return_inverse=True)
-    digits = labels.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 9
-    if not digits and (labels.dtype.kind != "U" or len(values) > len(COLOURS)):
-        raise ValueError("labels must be whole numbers 0 to 9, or at most ten different names.")
-    colours = [COLOURS[value] for value in values] if digits else COLOURS
-    classes = [
-        {"name": str(value), "colour": colour}
-        for value, colour in zip(values, colours, strict=False)
-    ]
-    return classes, index
+    names, ten = [str(value) for value in values], len(CLASS_COLOURS)
+    if labels.dtype.kind in "iu" and values[0] >= 0 and values[-1] < ten:
+        return names, [CLASS_COLOURS[value] for value in values], index
+    if labels.dtype.kind == "U" and len(values) <= ten:
+        return names, CLASS_COLOURS[: len(values)], index
+    raise ValueError("labels must be whole numbers 0 to 9, or at most ten different names.")
 
 
 def _check_images(images: np.ndarray | None, count: int) -> np.ndarray:

@@ -44,29 +44,21 @@ openPage(host, JSON.parse(document.getElementById("data").textContent));
 def write_page(
     path: Path, title: str, module: str, spec: Mapping[str, Any], data: Mapping[str, bytes]
 ) -> Path:
-    """Write the page, with the ES module, what describes the map, and its numbers inlined.
+    """Write the page, whole or not at all, with all that it needs inlined.
 
     Parameters
     ----------
-    path
-        The file to write, in a folder that exists.
-    title
-        Plain text; it is escaped.
+    path, title
+        As `LatentExplorer.export_html` takes them.
     module
         The text of ``latent_map.js``.
     spec, data
         What `LatentExplorer` sends to the browser; the bytes are deflated.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist.
     """
+    if not isinstance(title, str):
+        raise ValueError(f"title={title!r} cannot work: it must be a text.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name a file, such as {path / 'map.html'}.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
     packed = {
@@ -76,5 +68,12 @@ def write_page(
     # In a script, "</script>" and "<!--" mean something whatever surrounds them: no "<" at all.
     text = json.dumps({"spec": spec, "packed": packed}).replace("<", "\\u003c")
     page = PAGE.format(title=html.escape(title), data=text, module=module)
-    path.write_text(page, encoding="utf-8")
+    beside = path.with_name(f"{path.name}.part")  # so that a page that is there stays whole
+    try:
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(path)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"title={title!r} holds half a character: write it anew.") from error
+    finally:
+        beside.unlink(missing_ok=True)
     return path

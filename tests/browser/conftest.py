@@ -39,3 +39,23 @@ def lab(tmp_path_factory):
     """A JupyterLab server; opens notebooks in a page, and runs their cells."""
     with start_lab(tmp_path_factory.mktemp("lab")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_page(browser):
+    """One page for all that opens in JupyterLab, and the errors seen in it."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page, errors
+    context.close()
+
+
+@pytest.fixture
+def lab_page(shared_page):
+    """The page to open a notebook in with ``lab.open``; the test fails on its errors."""
+    page, errors = shared_page
+    yield page
+    found = [*errors]
+    errors.clear()
+    assert found == []

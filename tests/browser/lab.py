@@ -21,9 +21,19 @@ BROWSER_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-READY = """() => {
+READY = """name => {
   const panel = window.jupyterapp?.shell.currentWidget;
-  return panel?.sessionContext?.session?.kernel?.status === "idle";
+  const status = panel?.sessionContext?.session?.kernel?.status;
+  return panel?.context?.path === name && Boolean(panel.content.activeCell) && status === "idle";
+}"""
+OPEN = """async name => {
+  const { shell, commands } = window.jupyterapp;
+  for (const panel of [...shell.widgets("main")]) {
+    if (panel.sessionContext?.session) await panel.sessionContext.shutdown();
+    if (panel.context) panel.context.model.dirty = false;  // else JupyterLab asks about saving it
+    panel.close();
+  }
+  await commands.execute("docmanager:open", { path: name });
 }"""
 
 
@@ -80,6 +90,7 @@ def start_lab(home):
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
                 *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
                 *("--IdentityProvider.token=test", f"--ServerApp.root_dir={home / 'work'}"),
+                "--KernelManager.transport_encryption=auto",  # as `make lab` starts it
                 "--LabApp.expose_app_in_browser=True",
             ],
             env=os.environ | {name: str(folder) for name, folder in folders.items()},
@@ -116,11 +127,15 @@ class Lab:
         self.open_notebook(page, notebook)
 
     def open_notebook(self, page, notebook):
-        """Open a copy of a whole notebook; nothing is run yet."""
+        """Open a copy of a whole notebook, in place of the one before; nothing is run yet."""
         name = f"test_{time.time_ns()}.ipynb"
         nbformat.write(notebook, self.work / name)
-        page.goto(f"{self.url}lab/tree/{name}?token=test&reset", timeout=60_000)
-        page.wait_for_function(READY, timeout=60_000)
+        if page.url.startswith(self.url):  # to load JupyterLab anew takes seconds
+            page.mouse.move(0, 0)
+            page.evaluate(OPEN, name)
+        else:
+            page.goto(f"{self.url}lab/tree/{name}?token=test&reset", timeout=60_000)
+        page.wait_for_function(READY, arg=name, timeout=60_000)
 
     def run(self, page, index, *, wait=True):
         """Run one cell of the notebook open in the page, and wait until it is done."""

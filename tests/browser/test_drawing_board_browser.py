@@ -13,7 +13,7 @@ from ae_helpers.widgets.drawing_board import SIDE, as_mnist
 PAGE = """<!doctype html><body style="margin: 20px">
 <div id="one"></div><div id="two"></div><script type="module">
 const handlers = [];
-window.state = { pixels: new DataView(new ArrayBuffer(0)) };
+window.state = { _side: BOARD, pixels: new DataView(new ArrayBuffer(0)) };
 window.saves = 0;
 const model = {
   get: (name) => window.state[name],
@@ -33,7 +33,7 @@ window.ready = true;
 def page(new_page):
     script = Path(drawing_board.__file__).with_suffix(".js").read_text()
     page = new_page()
-    page.set_content(PAGE.replace("SOURCE", json.dumps(script)))
+    page.set_content(PAGE.replace("BOARD", str(SIDE)).replace("SOURCE", json.dumps(script)))
     page.wait_for_function("window.ready")
     return page
 

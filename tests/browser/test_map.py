@@ -110,11 +110,11 @@ def open_map(new_page, html):
 
 
 @pytest.fixture
-def notebook(new_page, lab):
+def notebook(lab_page, new_page, lab):
     """Open a notebook whose first cell, already run, shows the map and its sliders."""
 
     def open_it(*cells, **options):
-        page = new_page(**{"viewport": {"width": 1400, "height": 1000}, **options})
+        page = new_page(**options) if options else lab_page
         lab.open(page, WIDGET, *cells)
         lab.run(page, 0)
         page.locator(".decoded figcaption", has_text="Decoded").wait_for()
@@ -146,7 +146,7 @@ def test_the_browser_decodes_as_keras_does(new_page, hidden):
     for layer in keras_decoder.layers:  # wide enough to reach black and white
         layer.set_weights([random.normal(size=part.shape) for part in layer.get_weights()])
     layers = dense_layers(keras_decoder)
-    points = random.uniform(-20, 20, size=(1000, 2)).astype("float32")
+    points = random.uniform(-20, 20, size=(200, 2)).astype("float32")
     found = new_page().evaluate(
         f"""async ([source, shapes, floats, points]) => {{
           const module = {IMPORT};
@@ -165,20 +165,23 @@ def test_the_browser_decodes_as_keras_does(new_page, hidden):
     assert np.abs(np.array(found) - expected).max() <= 1
 
 
-def test_the_nearest_point_is_the_nearest(new_page):
-    places = np.random.default_rng(6).beta(0.4, 2, size=(3000, 2)).round(6)
-    asked = np.random.default_rng(7).uniform(-0.1, 1.1, size=(500, 2))
-    found = new_page().evaluate(
+def test_the_nearest_point_is_the_nearest_and_found_among_few(new_page):
+    places = np.random.default_rng(6).beta(0.4, 2, size=(10_000, 2)).round(6)
+    asked = np.random.default_rng(7).uniform(-0.1, 1.1, size=(200, 2))
+    found, looked_at = new_page().evaluate(
         f"""async ([source, places, asked]) => {{
           const module = {IMPORT};
           const [us, vs] = [0, 1].map((k) => Float64Array.from(places, (place) => place[k]));
           const grid = module.buildGrid(us, vs, [...places.keys()]);
-          return asked.map(([u, v]) => module.nearest(grid, u, v));
+          let reads = 0;
+          grid.us = new Proxy(us, {{ get: (all, i) => (reads++, all[i]) }});
+          return [asked.map(([u, v]) => module.nearest(grid, u, v)), reads];
         }}""",
         [MODULE, places.tolist(), asked.tolist()],
     )
     squares = ((asked[:, None] - places[None]) ** 2).sum(axis=2)
-    np.testing.assert_allclose(squares[range(500), found], squares.min(axis=1))
+    np.testing.assert_allclose(squares[range(200), found], squares.min(axis=1))
+    assert looked_at / 200 < 200, "a search looks at one point in fifty, or fewer"
 
 
 # -- the page
@@ -405,8 +408,8 @@ def test_the_arrow_keys_do_not_scroll_the_page(open_map):
 
 
 @pytest.mark.parametrize("width", [1000, 390])
-def test_long_names_stay_on_the_plot_and_apart(new_page, tmp_path, width):
-    names = np.array([f"<i>class</i> number {k}, a long name" for k in range(10)])
+def test_long_names_stay_on_the_plot_apart_and_on_the_page(new_page, tmp_path, width):
+    names = np.array([f"<i>class</i> number {k}, a long name" for k in range(9)] + ["x" * 300])
     long = LatentExplorer(decoder, points=points, labels=names[labels])
     page = new_page(viewport={"width": width, "height": 900})
     page.goto(long.export_html(tmp_path / "long.html").as_uri())
@@ -419,61 +422,59 @@ def test_long_names_stay_on_the_plot_and_apart(new_page, tmp_path, width):
         for other in boxes[:i]:
             aside = abs(box["x"] - other["x"]) > 0.8 * box["width"]
             assert aside or abs(box["y"] - other["y"]) > 8, "the names can be told apart"
-    assert page.get_by_role("button", name=names[3], exact=True).is_visible()
+    for k in (3, 9):
+        assert page.get_by_role("button", name=names[k], exact=True).is_visible()
+    page.mouse.click(*on_screen(page, long, *points[9]))
+    page.locator("figcaption", has_text="xxx").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_60000_points_are_drawn_and_searched_in_time(new_page, tmp_path):
+def test_60000_points_are_drawn_at_once_and_stay_while_the_point_moves(new_page, tmp_path):
     random = np.random.default_rng(8)
     many = LatentExplorer(
         decoder, points=random.gamma(2, 5, size=(60_000, 2)), labels=np.arange(60_000) % 10
     )
     page = new_page(**WIDE)
-    page.goto(many.export_html(tmp_path / "many.html").as_uri())
-    page.locator(".decoded figcaption", has_text="Decoded").wait_for()
-    # The shortest of several: other programs may hold one up.
-    drawn = page.locator(".legend button").first.evaluate(
-        """button => Math.min(...[1, 2, 3, 4].map(() => {
-          const start = performance.now();
-          button.click();
-          return performance.now() - start;
-        }))"""
-    )
-    assert drawn < 500, "milliseconds to sort and draw all points"
-    moved = page.locator(".plot").evaluate(
-        """async plot => {
-          const { left, top, width, height } = plot.getBoundingClientRect();
-          const times = [];
-          for (let k = 0; k < 40; k++) {
-            await new Promise(requestAnimationFrame);
-            const start = performance.now();
-            const at = { clientX: left + (width * k) / 40, clientY: top + (height * k) / 40 };
-            plot.dispatchEvent(new PointerEvent("pointermove", { isPrimary: true, ...at }));
-            await new Promise((done) => requestAnimationFrame(() => queueMicrotask(done)));
-            times.push(performance.now() - start);
-          }
-          return times.sort((a, b) => a - b)[20];
+    page.add_init_script(
+        """window.drawn = [];
+        for (const name of ["putImageData", "drawImage", "fillRect", "fill", "stroke"]) {
+          const draw = CanvasRenderingContext2D.prototype[name];
+          CanvasRenderingContext2D.prototype[name] = function (image, ...rest) {
+            drawn.push(`${name} ${image?.width ?? ""}`);
+            return draw.call(this, image, ...rest);
+          };
         }"""
     )
-    assert moved < 34, "milliseconds from a move to the end of the frame that shows it"
+    page.goto(many.export_html(tmp_path / "many.html").as_uri())
+    page.locator(".decoded figcaption", has_text="Decoded").wait_for()
+    side = page.locator(".points").evaluate("canvas => canvas.width")
+    page.evaluate("drawn.length = 0")
+    page.locator(".legend button").first.click()
+    settle(page)
+    drawn = page.evaluate("drawn.splice(0)")
+    assert drawn.count(f"putImageData {side}") == 1
+    assert set(drawn) == {f"putImageData {side}", "putImageData 28"}, "no call for each point"
+    for x, y in [(5, 5), (10, 20), (20, 10)]:
+        page.mouse.move(*on_screen(page, many, x, y))
+        assert_shows(page, x, y, tolerance=0.1)
+    assert set(page.evaluate("drawn")) == {"putImageData 28"}, "a move draws the digit only"
 
 
-def test_a_page_of_10000_digits_opens_within_a_second(new_page, tmp_path):
+def test_a_page_takes_few_bytes_for_each_of_its_digits(new_page, tmp_path):
     random = np.random.default_rng(8)
-    images = random.integers(0, 256, size=(10_000, 28, 28)).astype("uint8")
+    images = random.integers(0, 256, size=(2000, 28, 28)).astype("uint8")
     images[:, :, :22] = 0  # as compressible as MNIST is
     full = LatentExplorer(
         decoder,
-        points=random.gamma(2, 5, size=(10_000, 2)),
-        labels=np.arange(10_000) % 10,
+        points=random.gamma(2, 5, size=(2000, 2)),
+        labels=np.arange(2000) % 10,
         images=images,
     )
-    address = full.export_html(tmp_path / "full.html").as_uri()
-    page, times = new_page(**WIDE), []
-    for _ in range(3):  # the shortest of three: other programs may hold one up
-        page.goto(address)
-        page.locator(".decoded figcaption", has_text="Decoded").wait_for()
-        times.append(page.evaluate("performance.now()"))
-    assert min(times) < 1000
+    file = full.export_html(tmp_path / "full.html")
+    assert file.stat().st_size < 2000 * 400
+    page = new_page(**WIDE)
+    page.goto(file.as_uri())
+    page.locator(".original figcaption", has_text="Nearest original").wait_for()
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -494,7 +495,9 @@ def test_points_without_width_are_drawn_in_the_middle(new_page, tmp_path, count)
 
 
 def test_sliders_and_pointer_move_the_digit_while_the_kernel_is_busy(notebook, lab, shown):
-    page = notebook("import time\ntime.sleep(10)\nprint('awake')", "print(shown.x, shown.y)")
+    busy = "import time\nfrom pathlib import Path\n"
+    busy += "while not Path('enough').exists():\n    time.sleep(0.05)\nprint('awake')"
+    page = notebook(busy, "print(shown.x, shown.y)")
     lab.run(page, 1, wait=False)
     handle = page.locator(".noUi-handle").first
     handle.focus()
@@ -512,6 +515,7 @@ def test_sliders_and_pointer_move_the_digit_while_the_kernel_is_busy(notebook, l
     spoken = page.locator(".noUi-handle").nth(1).get_attribute("aria-valuenow")
     assert float(spoken) == pytest.approx(5, abs=0.1)
     assert lab.text(page, 1) == ""  # all this before the cell was done
+    (lab.work / "enough").touch()
     page.wait_for_function(
         "jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.length > 0"
     )
@@ -532,7 +536,7 @@ def test_python_moves_the_map_and_sets_an_image(notebook, lab):
     page.locator(".decoded figcaption", has_text="Set from Python").wait_for()
     np.testing.assert_array_equal(pixels(page, ".decoded"), images[5])
     lab.run(page, 3)
-    assert lab.text(page, 3) == "x=nan cannot work: it must be a finite number.\n"
+    assert lab.text(page, 3).startswith("x=nan cannot work: it must be a number from ")
     page.locator(".map").focus()
     page.keyboard.press("ArrowLeft")
     page.locator(".decoded figcaption", has_text="Decoded").wait_for()
@@ -595,9 +599,9 @@ def test_two_maps_are_two_and_one_can_go_while_it_walks(notebook, lab, shown):
     page.locator(".map").nth(1).wait_for()
 
 
-def test_the_kernel_slider_changes_its_digit(new_page, lab):
+def test_the_kernel_slider_changes_its_digit(lab_page, lab):
     """The step before the map: `latent_sliders`, decoded in the kernel."""
-    page = new_page(viewport={"width": 1400, "height": 1000})
+    page = lab_page
     lab.open(
         page,
         f"{SETUP}\nfrom ae_helpers import latent_sliders\n"
