@@ -1,12 +1,9 @@
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ae_helpers import data_name, load_mnist
-
-REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +16,13 @@ def runs_dir(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def full_mnist():
-    """The full MNIST, where the tests were told of it."""
+    """The full MNIST; without it the tests are skipped, or fail where CI=true."""
+    lacking = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
     if not os.environ.get("AE_MNIST"):
-        pytest.skip("needs the full MNIST: name it with AE_MNIST=path/to/mnist.npz")
+        lacking("needs the full MNIST: name it with AE_MNIST=path/to/mnist.npz")
     parts = load_mnist()
     if data_name(*parts) != "MNIST":
-        pytest.skip("AE_MNIST names another data set than MNIST")
+        lacking("AE_MNIST names another data set than MNIST")
     return parts
 
 

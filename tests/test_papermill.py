@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from PIL import Image
 
@@ -129,7 +130,7 @@ def assert_complete(name, notebook):
 
 def refusal_of(name, **parameters):
     """Return what a notebook's first cells say to these parameters, put in as papermill does."""
-    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    notebook = load_notebook_node(str(NOTEBOOKS / f"{name}.ipynb"))
     parameters = {"data_source": "sample", **parameters}
     cells = [c for c in parameterize_notebook(notebook, parameters).cells if c.cell_type == "code"]
     names = {}

@@ -65,6 +65,20 @@ def draw_line(page, canvas, points, steps):
     page.mouse.up()
 
 
+def settle(page):
+    """Let two frames pass: what an input changed is drawn."""
+    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+
+
+def wait_until(page, holds):
+    """Wait until something of the kernel holds, which the page cannot see; 30 seconds at most."""
+    for _ in range(300):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it did not come about within 30 seconds")
+
+
 @contextlib.contextmanager
 def start_lab(home):
     """Start a JupyterLab server on a free port, with settings of its own in the folder home."""
@@ -138,7 +152,7 @@ class Lab:
         page.wait_for_function(READY, arg=name, timeout=60_000)
 
     def run(self, page, index, *, wait=True):
-        """Run one cell of the notebook open in the page, and wait until it is done."""
+        """Run one cell of the notebook open in the page; return what it printed."""
         page.evaluate(
             """async ([index, wait]) => {
               const { content } = window.jupyterapp.shell.currentWidget;
@@ -149,6 +163,7 @@ class Lab:
             }""",
             [index, wait],
         )
+        return self.text(page, index)
 
     def run_all(self, page):
         """Run all cells of the notebook open in the page, and wait until they are done."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab import draw_line
+from lab import draw_line, settle
 
 from ae_helpers.widgets import drawing_board
 from ae_helpers.widgets.drawing_board import SIDE, as_mnist
@@ -45,12 +45,11 @@ def drawing(page):
 
 def draw(page, *points):
     draw_line(page, page.locator("canvas").first, points, steps=10)
-    page.wait_for_function("window.saves > 0 && window.state.pixels.byteLength > 0")
+    settle(page)
 
 
 def test_a_stroke_reaches_python_as_it_was_drawn(page):
     draw(page, (0.5, 0.2), (0.5, 0.8))
-    page.wait_for_timeout(100)
     levels = drawing(page)
     inked = np.argwhere(levels > 127)
     assert inked.min(axis=0) == pytest.approx([0.2 * SIDE - 5.5, 0.5 * SIDE - 5.5], abs=2)
@@ -61,14 +60,13 @@ def test_a_stroke_reaches_python_as_it_was_drawn(page):
 def test_moving_without_a_pressed_button_draws_nothing(page):
     page.mouse.move(50, 50)
     page.mouse.move(150, 150, steps=5)
-    page.wait_for_timeout(100)
+    settle(page)
     assert page.evaluate("window.saves") == 0
 
 
 def test_two_strokes_are_kept_and_clear_removes_them(page):
     draw(page, (0.2, 0.2), (0.2, 0.8))
     draw(page, (0.8, 0.2), (0.8, 0.8))
-    page.wait_for_timeout(100)
     levels = drawing(page)
     assert levels[:, : SIDE // 2].any() and levels[:, SIDE // 2 :].any()
     page.get_by_role("button", name="Clear").first.click()
@@ -79,7 +77,6 @@ def test_two_strokes_are_kept_and_clear_removes_them(page):
 
 def test_a_second_view_shows_the_same_drawing(page):
     draw(page, (0.3, 0.3), (0.7, 0.7))
-    page.wait_for_timeout(100)
     same = page.evaluate(
         """(() => { const [a, b] = [...document.querySelectorAll("canvas")].map((c) =>
         c.getContext("2d").getImageData(0, 0, c.width, c.height).data);

@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from lab import draw_line
+from lab import draw_line, wait_until
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 READ = "digit => digit.src ?? digit.toDataURL()"
@@ -119,9 +119,8 @@ def test_a_drawn_digit_moves_the_map_to_its_class_and_clear_lets_it_stay(lab_pag
         before = shown.evaluate(READ)
         draw_line(page, board, points, steps=3)
         page.wait_for_function(HAS_CHANGED, arg=[shown, before])
-        page.wait_for_timeout(1000)  # the last of the stroke reaches the kernel
-        lab.run(page, 4)
-        assert lab.text(page, 4).strip() == digit
+        wait_until(page, lambda digit=digit: lab.run(page, 4).strip() == digit)
+        page.wait_for_timeout(1000)  # for what is still on its way to the map
         there = page.locator(".place").text_content()
         page.get_by_role("button", name="Clear").click()
         page.wait_for_timeout(500)
