@@ -14,7 +14,7 @@ _HOME = {
     "build_autoencoder": "model",
     "quiet_start": "model",
     "train": "training",
-    "train_many": "seeds",
+    "train_many": "training",
     "check_params": "runs",
     "load_run": "runs",
     "save_run": "runs",
