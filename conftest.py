@@ -29,9 +29,8 @@ LONGEST_FIRST = [
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compare the notebooks' text with the committed one only where the data are the same."""
-    if hasattr(config, "workerinput"):  # one of two workers: the other one has a core too
+    if hasattr(config, "workerinput"):  # one of two workers: the other one wants a core too
         os.environ.update(dict.fromkeys(THREADS, "1"))
-        return  # it has the options of the process that started it
     if not (config.option.nbval or config.option.nbval_lax):
         return
     config.option.nbval_cell_timeout = CELL_TIMEOUT
@@ -63,9 +62,6 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first, and lengthen a wait that nbval fixes in its code."""
     places = {config.rootpath / name: place for place, name in enumerate(LONGEST_FIRST)}
-    for path in places:
-        if not path.exists():
-            raise pytest.UsageError(f"LONGEST_FIRST in conftest.py names {path}: it is not there.")
     items.sort(key=lambda item: places.get(item.path, len(places)))
     for item in items:
         if hasattr(item, "output_timeout"):

@@ -5,6 +5,7 @@ import functools
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -81,19 +82,34 @@ def test_there_is_a_notebook_for_each_number_of_the_course():
 # -- that they are run
 
 
-def collect(*arguments, **env):
-    """Let pytest collect in a process of its own; nothing is run."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", *arguments]
-    env = {name: value for name, value in (os.environ | env).items() if value is not None}
-    return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True)
+def run_pytest(*arguments, cwd=REPOSITORY, **env):
+    """Run pytest in a process of its own."""
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True)
 
 
 def test_make_test_collects_every_notebook():
     makefile = (REPOSITORY / "Makefile").read_text().replace("\\\n", "")
     (arguments,) = re.findall(r"-m pytest (.*)", makefile)
-    done = collect("-q", *arguments.split(), "--ignore", "tests", "--ignore", "ae_helpers")
+    ignored = ["--ignore", "tests", "--ignore", "ae_helpers"]
+    done = run_pytest("--collect-only", "-q", *arguments.split(), *ignored)
     collected = set(re.findall(r"^(notebooks/.*\.ipynb)::", done.stdout, re.MULTILINE))
     assert collected == {path.relative_to(REPOSITORY).as_posix() for path in ALL}, done.stdout
+
+
+def test_the_files_to_be_run_first_are_there(pytestconfig):
+    conftest = pytestconfig.pluginmanager.get_plugin(str(REPOSITORY / "conftest.py"))
+    assert [name for name in conftest.LONGEST_FIRST if not (REPOSITORY / name).is_file()] == []
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A project with our conftest.py, and a notebook that prints other text than it says."""
+    shutil.copy(REPOSITORY / "conftest.py", tmp_path)
+    said = nbformat.v4.new_output("stream", text="said\n")
+    cell = nbformat.v4.new_code_cell("print('printed')", outputs=[said], execution_count=1)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "changed.ipynb")
+    return tmp_path
 
 
 @pytest.fixture
@@ -102,14 +118,23 @@ def not_mnist(tmp_path, tiny_arrays):
     return str(tmp_path / "tiny.npz")
 
 
-def test_on_other_data_than_mnist_no_text_is_compared_and_pytest_says_so(not_mnist):
-    done = collect("--nbval", "notebooks/01_data.ipynb", AE_MNIST=not_mnist, CI=None)
-    assert done.returncode == 0, done.stderr
+IN_A_WORKER = ("-n", "1", "--nbval", "--nbval-current-env")
+
+
+def test_other_text_than_the_committed_fails_on_mnist(changed, full_mnist):
+    done = run_pytest(*IN_A_WORKER, cwd=changed)
+    assert "their text outputs are compared with the committed ones" in done.stdout
+    assert "1 failed in" in done.stdout, done.stdout + done.stderr
+
+
+def test_on_other_data_no_text_is_compared_and_pytest_says_so(changed, not_mnist):
+    done = run_pytest(*IN_A_WORKER, cwd=changed, AE_MNIST=not_mnist, CI="")
     assert "no text is compared (name the full set with AE_MNIST=" in done.stdout
+    assert "1 passed in" in done.stdout, done.stdout + done.stderr
 
 
-def test_ci_refuses_other_data_than_mnist(not_mnist):
-    done = collect("--nbval", "notebooks/01_data.ipynb", AE_MNIST=not_mnist, CI="true")
+def test_ci_refuses_other_data(changed, not_mnist):
+    done = run_pytest(*IN_A_WORKER, cwd=changed, AE_MNIST=not_mnist, CI="true")
     assert done.returncode != 0
     assert "needs the full MNIST, which these data are not" in done.stderr
 
