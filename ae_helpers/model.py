@@ -69,7 +69,7 @@ def build_autoencoder(
     Raises
     ------
     ValueError
-        If a width is not a whole number from 1 up, or an activation is not known.
+        If `check_params` refuses one of the parameters.
 
     Examples
     --------
@@ -110,11 +110,6 @@ def layer_plan(
     -------
     list of (name, units, activation)
         The first half, up to ``"code"``, is the encoder; the second half the decoder.
-
-    Raises
-    ------
-    ValueError
-        If `check_params` refuses one of the parameters.
 
     Examples
     --------

@@ -59,17 +59,9 @@ def apply_layers(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
 
 
 def check_layers(layers: Sequence[DenseLayer]) -> list[DenseLayer]:
-    """Refuse weights that are no chain of dense layers; return them as float32.
+    """Return layers, as `apply_layers` takes them, in float32; refuse what is no chain of them.
 
-    Parameters
-    ----------
-    layers
-        As `apply_layers` takes them.
-
-    Raises
-    ------
-    ValueError
-        With the number of the first layer that cannot work, counted from 1, and why.
+    The ValueError names the first layer that cannot work, counted from 1, and why.
 
     Examples
     --------
@@ -104,18 +96,7 @@ def check_layers(layers: Sequence[DenseLayer]) -> list[DenseLayer]:
 
 
 def check_decoder(decoder_weights: Sequence[DenseLayer]) -> list[DenseLayer]:
-    """Refuse layers that do not lead from a point of the plane to an image of 28×28 pixels.
-
-    Parameters
-    ----------
-    decoder_weights
-        As `apply_layers` takes them.
-
-    Raises
-    ------
-    ValueError
-        If they are no chain of dense layers from 2 inputs to 784 units.
-    """
+    """Check layers that lead from a point of the plane to an image: 2 inputs, 784 units."""
     layers = check_layers(decoder_weights)
     ends = layers[0][0].shape[0], layers[-1][1].size
     if ends != (2, 784):

@@ -1,4 +1,7 @@
-"""Figures from arrays, in one style, which importing this module sets for matplotlib."""
+"""Figures from arrays, in one style, which importing this module sets for matplotlib.
+
+Whoever cannot see a figure gets its ``alt``: what it shows, in one sentence.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -38,8 +41,6 @@ def show(figure: Figure, alt: str, colours: int = PALETTE) -> None:
     ----------
     figure
         The figure; it is closed afterwards.
-    alt
-        What the figure shows, in one sentence.
     colours
         How many colours the picture may have, 256 at most.
     """
@@ -62,8 +63,6 @@ def show_digits(
     rows
         A row's name to its images: ``(n, 28, 28)`` or ``(n, 784)``; uint8 (0–255) or float
         (0–1). All rows share that scale, black to white.
-    alt
-        What the figure shows, in one sentence.
     labels
         One text for each column, above the first row.
 
@@ -170,8 +169,6 @@ def show_path(
         ``(n, 2)``: the points of the path in order, 26 at most. They are lettered a, b, c …
     rows
         As for `show_digits`, with one image in each row for each point of the path.
-    alt
-        What the figure shows, in one sentence.
     """
     heights = 4.2, 0.8 * len(rows) + 0.3
     figure = plt.figure(figsize=(8, sum(heights)))
@@ -197,8 +194,6 @@ def show_grid(images: np.ndarray, z1: np.ndarray, z2: np.ndarray, alt: str) -> N
         ``numpy.meshgrid(z1, z2)`` orders the points.
     z1, z2
         The grid's coordinates along each axis, rising.
-    alt
-        What the figure shows, in one sentence.
     """
     rows = images.reshape(len(z2), len(z1), 28, 28)[::-1]  # the highest z₂ on top, as in a plot
     canvas = rows.swapaxes(1, 2).reshape(len(z2) * 28, len(z1) * 28)
@@ -231,8 +226,6 @@ def show_loss(
     ----------
     curves
         A curve's name to its losses, one an epoch. Names that start with ``val`` are dashed.
-    alt
-        What the figure shows, in one sentence.
     marks
         A mark's name to its loss.
     points
@@ -274,8 +267,6 @@ def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
         Units of each layer, the input first. A wide layer is drawn with fewer units and dots.
     names
         A text below each layer.
-    alt
-        What the figure shows, in one sentence.
     """
     most = 12
     figure, axis = plt.subplots(figsize=(7, 4))

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     import keras
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+# In the order in which they are read: what params.json says of the others is not older than they.
 FILES = ("weights.npz", "metrics.json", "history.csv", "params.json")
+LOCK, NEW, OLD = ".ae-lock", ".ae-new", ".ae-old"  # what lies beside a run while it is saved
 LOOKS = 20  # at a run's files, before what they lack counts as their own fault
-
 NETWORK = ("hidden_dim", "latent_dim", "latent_activation")  # what load_run needs
 
 
@@ -158,7 +159,7 @@ def save_run(
     folder = runs_dir() / name
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / ".lock", timeout=60):
+        with FileLock(folder.parent / LOCK, timeout=60):
             _write_run(folder, files)
     except (PermissionError, Timeout) as error:
         raise PermissionError(
@@ -252,7 +253,7 @@ def _write_run(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise FileExistsError(f"{folder} is no run's folder: move it away, or use another name.")
-    new, old = (folder.with_name(f".{folder.name}.{part}") for part in ("new", "old"))
+    new, old = (folder.with_name(f".{folder.name}{part}") for part in (NEW, OLD))
     _tidy(folder.parent)
     try:
         new.mkdir()
@@ -278,13 +279,13 @@ def _rename(folder: Path, new_name: Path) -> None:
 
 def _tidy(base: Path) -> None:
     """Clear away what saves have left, also killed ones; put back a run that has no successor."""
-    for old in base.glob(".*.old"):
-        folder = base / old.name[1:-4]
+    for old in base.glob(f".*{OLD}"):
+        folder = base / old.name[1 : -len(OLD)]
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(folder)
-    for new in base.glob(".*.new"):
+    for new in base.glob(f".*{NEW}"):
         shutil.rmtree(new, ignore_errors=True)
 
 
@@ -295,7 +296,7 @@ def _read_run(folder: Path) -> Run | None:
     Then the next look finds the run whole; what is at fault at each look is so for good.
     """
     name, fault, advice = folder.name, None, "train it again with notebook 03."
-    for place in (folder, folder.with_name(f".{name}.old")) * LOOKS:
+    for place in (folder, folder.with_name(f".{name}{OLD}")) * LOOKS:
         try:
             return _parse_run(name, {file: (place / file).read_bytes() for file in FILES})
         except ValueError as error:

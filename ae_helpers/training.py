@@ -1,8 +1,7 @@
-"""Train a Keras model as `fit` does, but with each epoch as one compiled program.
+"""Training as `fit` does it, but with each epoch as one compiled program; many seeds at once.
 
 `fit` starts every batch anew from Python, and each start costs more than the batch's arithmetic.
-Here Keras' own `train_step` runs in a loop within one program. `train_many` stacks the weights of
-several models, so that one program trains them all.
+Here Keras' own step goes round in a loop within the program.
 """
 
 import math
@@ -21,51 +20,47 @@ with quiet_start():
     import keras
     import tensorflow as tf
 
-ROWS = 500  # images validated at a time, so that the memory does not grow with the data
-GROUP = 16  # models of train_many at a time, so that memory hardly grows with their number
-STACK = 8  # of these in one program at most, a program a core
-
-# The optimizers that look at each weight alone, so that a stack of weights is trained as each is.
-BY_WEIGHT = ("Adam", "AdamW", "Nadam", "Adamax", "SGD", "RMSprop", "Adagrad", "Adadelta", "Lion")
+ROWS = 500  # images validated or encoded at a time, so that memory does not grow with the data
+STACK = 8  # seeds in a program, at most
+# Optimizers and settings that look at more than one number at a time, or change what is kept.
+NOT_SIDE_BY_SIDE = ("Adafactor", "Lamb", "Muon", "MultiOptimizer", "LossScaleOptimizer")
+NOT_SIDE_BY_SIDE += ("clipnorm", "global_clipnorm", "loss_scale_factor", "use_ema")
+NOT_SIDE_BY_SIDE += ("metrics", "weighted_metrics", "loss_weights")
+Pair = tuple[tf.Tensor, tf.Tensor]  # images and their targets
 
 
 def train(
-    autoencoder: "keras.Model",
+    autoencoder: keras.Model,
     images: np.ndarray,
     *,
     targets: np.ndarray | None = None,
     validation_data: np.ndarray | tuple[np.ndarray, np.ndarray],
     epochs: int = 10,
     batch_size: int = 32,
-    callbacks: Sequence["keras.callbacks.Callback"] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 1,
-) -> "keras.callbacks.History":
+) -> keras.callbacks.History:
     """Train a compiled model, by default to return its input.
 
     The recipe is that of ``autoencoder.fit(images, targets, batch_size=batch_size,
-    epochs=epochs, validation_data=validation_data)``: whatever loss, optimizer and metrics were
-    compiled, a fresh shuffle each epoch, the last short batch included, the validation at each
-    epoch's end. Only the first epoch takes longer: it is compiled first.
-
-    The shuffles are seeded as Keras seeds its own, from Python's ``random``, so after
-    ``keras.utils.set_random_seed(seed)`` they are the same again.
+    epochs=epochs, validation_data=validation_data)``: loss, optimizer and metrics as compiled,
+    a fresh shuffle each epoch, the last short batch included, the validation at each epoch's
+    end. Only the first epoch takes longer: it is compiled first. The shuffles are seeded as
+    Keras seeds its own: ``keras.utils.set_random_seed`` gives the same ones again.
 
     Parameters
     ----------
     autoencoder
         A compiled Keras model with one input and one output.
     images
-        ``(n, inputs)`` float32, as `prepare` makes them; float64 is rounded to float32. In
-        general ``(n, ...)``, as the model's input takes it.
+        ``(n, 784)`` float32 in [0, 1], as `prepare` makes them, or ``(n, ...)`` as the model
+        takes them; float64 is rounded to float32.
     targets
-        What the model should return for each image, ``(n, ...)``: clean images, or labels. By
-        default the images themselves.
+        What to return for each image: a clean image, say, or its label; by default the image.
     validation_data
-        Images to validate on; where `targets` are given, a pair of images and targets.
-    epochs
-        Rounds through all images, 1 or more.
-    batch_size
-        Images a step, 1 or more.
+        Images to validate on; with `targets` a pair (images, targets).
+    epochs, batch_size
+        Rounds through all images, and images a step: 1 or more.
     callbacks
         Keras callbacks that act at the beginning or end of an epoch or of the training, such
         as EarlyStopping, ModelCheckpoint, ReduceLROnPlateau. They are not called for batches.
@@ -95,238 +90,41 @@ def train(
     >>> sorted(history.history), len(history.history["loss"])
     (['loss', 'val_loss'], 2)
     """
-    check_counts(epochs=epochs, batch_size=batch_size)
-    check_compiled(autoencoder)
-    data = _tensors(autoencoder, "images", images, targets)
-    validation = _tensors(autoencoder, "validation_data", validation_data, targets is not None)
+    data, validation = _checked_data(autoencoder, images, targets, validation_data)
+    _check_counts(epochs=epochs, batch_size=batch_size)
     optimizer = autoencoder.optimizer
     if not optimizer.built:
         optimizer.build(autoencoder.trainable_variables)
-    n, n_validation = len(data[0]), len(validation[0])
-    train_epoch = over_batches(
-        lambda rows: autoencoder.train_step(_take(data, rows)), n, batch_size
-    )
-    test_epoch = over_batches(
-        lambda rows: autoencoder.test_step(_take(validation, rows)), n_validation, ROWS
-    )
-    shuffle, in_order = shuffler(), tf.range(n_validation)
     state = autoencoder.variables + optimizer.variables
+    train_epoch = _program(autoencoder, autoencoder.train_step, data, batch_size)
+    test_epoch = _program(autoencoder, autoencoder.test_step, validation, ROWS)
+    n, shuffle = len(data[0]), _shuffler()
 
     autoencoder.stop_training = False
-    history = keras.callbacks.History()
+    history, steps = keras.callbacks.History(), -(-n // batch_size)
     hooks = keras.callbacks.CallbackList(
-        [*callbacks, history],
-        model=autoencoder,
-        epochs=epochs,
-        steps=-(-n // batch_size),
-        verbose=0,
+        [*callbacks, history], model=autoencoder, epochs=epochs, steps=steps, verbose=0
     )
     hooks.on_train_begin()
     for epoch in range(epochs):
         hooks.on_epoch_begin(epoch)
         before = [variable.value.numpy() for variable in state]
         try:
-            logs = _measured(autoencoder, lambda: train_epoch(tf.constant(shuffle(n))))
-            validated = _measured(autoencoder, lambda: test_epoch(in_order))
-            logs |= {f"val_{name}": value for name, value in validated.items()}
-            check_finite(logs, epoch)
+            logs = {name: float(value) for name, value in train_epoch(shuffle(n)).items()}
+            logs |= {f"val_{name}": float(value) for name, value in test_epoch().items()}
+            _check_finite(logs, epoch)
         except BaseException:
             _put_back(state, before)
             raise
         if verbose:
-            counted = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
-            print(counted, *(f"{k} {v:.4f}" for k, v in logs.items()), sep="  ", flush=True)
+            losses = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+            print(f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}  {losses}", flush=True)
         hooks.on_epoch_end(epoch, logs)
         if autoencoder.stop_training:
             break
     optimizer.finalize_variable_values(autoencoder.trainable_variables)
     hooks.on_train_end()
     return history
-
-
-def over_batches(
-    step: Callable[[tf.Tensor], Any], n: int, batch_size: int, models: Sequence[int] = ()
-) -> Callable:
-    """Make one program that calls ``step(rows)`` for each batch of an order of n images.
-
-    Parameters
-    ----------
-    step
-        Takes the numbers of a batch's images, int32; what it does, it does to variables.
-    n, batch_size
-        Images in all and in a batch; what is left over makes a last, shorter batch.
-    models
-        A leading axis of orders, of batches too: ``(8,)`` for eight models side by side.
-
-    Returns
-    -------
-    callable
-        Takes the order of the images, ``(*models, n)`` int32. Its first call compiles.
-    """
-    full, rest = divmod(n, batch_size)
-    first = [0] * len(models)
-
-    @tf.function(jit_compile=True, autograph=False)
-    def epoch(order: tf.Tensor) -> None:
-        def body(i: tf.Tensor) -> list[tf.Tensor]:
-            step(tf.slice(order, [*first, i * batch_size], [*models, batch_size]))
-            return [i + 1]
-
-        if full:
-            tf.while_loop(lambda i: i < full, body, [0])
-        if rest:
-            step(order[..., -rest:])
-
-    # Traced here, once: TensorFlow would take a new program in every training for a mistake.
-    return epoch.get_concrete_function(tf.TensorSpec([*models, n], tf.int32))
-
-
-def shuffler() -> Callable[[int], np.ndarray]:
-    """Make a function that shuffles; ``keras.utils.set_random_seed`` fixes what it will give."""
-    # As Keras seeds its own generators: from Python's, which set_random_seed has set.
-    generator = np.random.default_rng(random.randrange(2**31))
-    return lambda n: generator.permutation(n).astype("int32")
-
-
-def check_compiled(autoencoder: Any) -> None:
-    """Refuse what is no model, or not compiled."""
-    if not isinstance(autoencoder, keras.Model):
-        raise ValueError(
-            f"train() was given a {type(autoencoder).__name__} in place of the autoencoder: "
-            "give it the Keras model."
-        )
-    if not autoencoder.compiled:
-        raise ValueError(
-            "The autoencoder is not compiled: call "
-            'autoencoder.compile(optimizer="adam", loss="binary_crossentropy") first.'
-        )
-
-
-def check_counts(**counts: Any) -> None:
-    """Refuse a count that is not a whole number from 1 up."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise ValueError(f"{name}={count!r} cannot work: it must be a whole number from 1 up.")
-
-
-def check_finite(logs: dict[str, float], epoch: int) -> None:
-    """Stop when a loss is no longer a finite number."""
-    for name, value in logs.items():
-        if "loss" in name and not math.isfinite(value):
-            raise ValueError(
-                f"The {name} became {value} in epoch {epoch + 1}, most often because the learning "
-                "rate is too high: lower it; the weights are those before that epoch."
-            )
-
-
-def checked_images(name: str, images: Any, autoencoder: "keras.Model") -> np.ndarray:
-    """Return the images as float32 rows as the model's input takes them, or say what is wrong."""
-    if isinstance(images, tuple | list) and len(images) == 2 and np.ndim(images[0]) > 1:
-        raise ValueError(
-            f"{name} was given a pair: give the images only, they are their own targets, or give "
-            "targets= too."
-        )
-    images = np.asarray(images)
-    if images.dtype.kind != "f":
-        raise ValueError(
-            f"{name} is {images.dtype}, and train() takes float32 in [0, 1]: make it by prepare()."
-        )
-    if not autoencoder.built:
-        autoencoder.build(images.shape)
-    takes = getattr(autoencoder, "input_shape", images.shape)[1:]
-    has = images.shape[1:]
-    fits = len(takes) == len(has) and all(a in (None, b) for a, b in zip(takes, has, strict=True))
-    if not fits or len(images) == 0:
-        raise ValueError(
-            f"{name} has the shape {images.shape}, and the autoencoder takes "
-            f"(n, {', '.join(map(str, takes))}) with at least one image; prepare() makes such rows "
-            "of images."
-        )
-    return checked_floats(name, images)
-
-
-def checked_floats(name: str, values: np.ndarray) -> np.ndarray:
-    """Return the numbers as float32, or say that they are none."""
-    low, high = values.min(), values.max()
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(
-            f"{name} holds NaN or infinity, from which nothing can be learned: give finite numbers."
-        )
-    largest = max(-low, high)
-    if largest > np.finfo("float32").max:
-        raise ValueError(
-            f"{name} holds {largest:g}, which is too large for float32: scale the numbers to "
-            "[0, 1], as prepare() does."
-        )
-    return values.astype("float32", copy=False)
-
-
-def _tensors(
-    autoencoder: "keras.Model", name: str, images: Any, targets: Any
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Check images and their targets, and copy them to TensorFlow, once."""
-    if targets is True:  # of a pair
-        if not isinstance(images, tuple | list) or len(images) != 2:
-            raise ValueError(
-                f"{name} was given a {type(images).__name__}: where targets= are given it must be "
-                "a pair (images, targets), as for fit()."
-            )
-        images, targets = images
-    elif targets is False:
-        targets = None
-    given, name_of_targets = targets is not None, f"the targets of {name}"
-    images = checked_images(name, images, autoencoder)
-    if given:
-        targets = np.asarray(targets)
-        if len(targets) != len(images):
-            raise ValueError(
-                f"{name} has {len(images)} images and {len(targets)} targets: give each its own."
-            )
-        if targets.dtype.kind == "f":
-            targets = checked_floats(name_of_targets, targets)
-    else:
-        targets, name_of_targets = images, name
-        takes, returns = (
-            " × ".join(map(str, getattr(autoencoder, shape, (None,))[1:]))
-            for shape in ("input_shape", "output_shape")
-        )
-        if takes != returns:
-            raise ValueError(
-                f"{autoencoder.name!r} takes {takes} numbers and returns {returns}: without "
-                "targets= train() trains a model to return its input, so give it the whole "
-                "autoencoder."
-            )
-    loss = autoencoder.loss
-    loss = getattr(loss, "__name__", getattr(loss, "name", loss))
-    if loss == "binary_crossentropy" and not 0 <= targets.min() <= targets.max() <= 1:
-        raise ValueError(
-            f"{name_of_targets} reach from {targets.min():g} to {targets.max():g}, and with "
-            "binary_crossentropy they must be in [0, 1]: scale the images by prepare()."
-        )
-    tensor = tf.constant(images)
-    return tensor, tf.constant(targets) if given else tensor
-
-
-def _take(data: tuple[tf.Tensor, ...], rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    return tuple(tf.gather(part, rows) for part in data)
-
-
-def _measured(model: "keras.Model", run: Callable[[], Any]) -> dict[str, float]:
-    """Run an epoch; what Keras measured in it, by name."""
-    model.reset_metrics()
-    run()
-    return {name: float(value) for name, value in model.get_metrics_result().items()}
-
-
-def _put_back(variables: list["keras.Variable"], values: list[np.ndarray]) -> None:
-    """Write the values of before: all of them, also if the reader interrupts once more."""
-    while True:
-        try:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
-            return
-        except KeyboardInterrupt:
-            continue
 
 
 @dataclass(frozen=True)
@@ -351,30 +149,28 @@ class Trained:
     history: dict[str, np.ndarray]
     code_range: np.ndarray
     weights: list[np.ndarray]
-    _make_model: Callable[[], "keras.Model"]
+    _make_model: Callable[[], keras.Model]
 
     def codes(self, images: np.ndarray) -> np.ndarray:
         """Encode images ``(n, inputs)`` by every model: ``(seeds, n, units)`` float32."""
         model = self._make_model()
-        layers, code = _chain(model)
-        encoder = keras.Model(model.inputs, layers[code].output)
+        encoder = keras.Model(model.input, model.get_layer("code").output)
         codes = []
-        for i in range(len(self.seeds)):
-            model.set_weights([w[i] for w in self.weights])
-            codes.append(encoder.predict(images, batch_size=1000, verbose=0))
+        for weights in zip(*self.weights, strict=True):
+            model.set_weights(weights)
+            parts = [encoder(images[i : i + ROWS]) for i in range(0, len(images), ROWS)]
+            codes.append(np.concatenate(parts))
         return np.stack(codes)
 
-    def model(self, seed: int) -> "keras.Model":
+    def model(self, seed: int) -> keras.Model:
         """Build the Keras model of one seed, trained; compiled with a fresh optimizer."""
-        i = self._index(seed)
-        model = self._make_model()
-        model.set_weights([w[i] for w in self.weights])
+        i, model = self._index(seed), self._make_model()
+        model.set_weights([array[i] for array in self.weights])
         return model
 
-    def history_of(self, seed: int) -> "keras.callbacks.History":
+    def history_of(self, seed: int) -> keras.callbacks.History:
         """Give the losses of one seed in the form that `train` returns and `save_run` takes."""
-        i = self._index(seed)
-        history = keras.callbacks.History()
+        i, history = self._index(seed), keras.callbacks.History()
         history.history = {name: values[i].tolist() for name, values in self.history.items()}
         history.epoch = list(range(len(history.history["loss"])))
         return history
@@ -387,7 +183,7 @@ class Trained:
 
 def train_many(
     seeds: Iterable[int],
-    make_model: Callable[[], "keras.Model"],
+    make_model: Callable[[], keras.Model],
     images: np.ndarray,
     *,
     validation_data: np.ndarray,
@@ -399,21 +195,18 @@ def train_many(
 
     Each model starts from its own ``keras.utils.set_random_seed(seed)`` and ``make_model()``,
     and has shuffles of its own: it ends as `train` after these two lines would end, but for
-    rounding, whichever other seeds are trained with it. A compiled program trains up to eight,
-    and each core runs one; more than sixteen seeds are done in groups, so memory hardly grows
-    with their number.
+    rounding, whichever other seeds are trained with it. A program trains up to eight of them,
+    and each core runs a program.
 
     Parameters
     ----------
     seeds
         Whole numbers from 0 up.
     make_model
-        A function without arguments that returns a new, compiled autoencoder: dense and PReLU
-        layers one after another, the code's layer named ``"code"``.
-    images, validation_data, epochs, batch_size
+        A function without arguments that returns a new, compiled autoencoder: Dense and PReLU
+        layers one after another; the one named ``"code"`` gives the code.
+    images, validation_data, epochs, batch_size, verbose
         As for `train`.
-    verbose
-        1 prints a line a group and epoch, 0 nothing.
 
     Returns
     -------
@@ -438,202 +231,259 @@ def train_many(
     >>> many.history["val_loss"].shape, many.codes(images).shape
     ((2, 1), (2, 64, 2))
     """
-    seeds = _checked_seeds(seeds)
-    check_counts(epochs=epochs, batch_size=batch_size)
-    model = make_model()
-    check_compiled(model)
-    check_stackable(model)
-    images, _ = _tensors(model, "images", images, None)
-    validation, _ = _tensors(model, "validation_data", validation_data, False)
-    groups = np.array_split(seeds, -(-len(seeds) // GROUP))  # as even as can be
-    done = [
-        _train_group(group.tolist(), make_model, (images, validation), epochs, batch_size, verbose)
-        for group in groups
-    ]
-    losses, ranges, weights = zip(*done, strict=True)
-    losses = np.concatenate(losses, axis=1)
-    return Trained(
-        seeds,
-        {"loss": losses[0], "val_loss": losses[1]},
-        np.concatenate(ranges),
-        [np.concatenate(parts) for parts in zip(*weights, strict=True)],
-        make_model,
-    )
-
-
-def _train_group(
-    seeds: list[int],
-    make_model: Callable[[], "keras.Model"],
-    data: tuple[tf.Tensor, tf.Tensor],
-    epochs: int,
-    batch_size: int,
-    verbose: int,
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Train a group; losses ``(2, seeds, epochs)``, ranges of the code, and weights."""
-    n_stacks = max(-(-len(seeds) // STACK), min(len(seeds), os.cpu_count()))
-    stacks = [
-        _Stack(part.tolist(), make_model, data, batch_size)
-        for part in np.array_split(seeds, n_stacks)
-    ]
-    losses, ranges = [], [np.concatenate([stack.validate()[1] for stack in stacks])]
+    seeds, members = list(seeds), []
+    _check_counts(epochs=epochs, batch_size=batch_size)
+    for seed in seeds:
+        _check_counts(0, seed=seed)
+        keras.utils.set_random_seed(int(seed))
+        members.append((make_model(), _shuffler()))
+    if not seeds:
+        raise ValueError("train_many() was given no seeds: give at least one.")
+    data, validation = _checked_data(members[0][0], images, None, validation_data)
+    size = min(STACK, -(-len(seeds) // os.cpu_count()))
+    parts = [members[i : i + size] for i in range(0, len(seeds), size)]
+    stacks = [_Stack(part, data, validation, batch_size) for part in parts]
+    who = f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    measured = []
     with ThreadPoolExecutor(os.cpu_count()) as cores:
+
+        def from_all(method: Callable) -> list[np.ndarray]:
+            return [np.concatenate(some) for some in zip(*cores.map(method, stacks), strict=True)]
+
+        _, start_range = from_all(_Stack.validate)
         for epoch in range(epochs):
-            done = zip(*cores.map(_Stack.train_epoch, stacks), strict=True)
-            loss, val_loss, code_range = map(np.concatenate, done)
-            for i, seed in enumerate(seeds):
-                logs = {f"loss of seed {seed}": loss[i], f"val_loss of seed {seed}": val_loss[i]}
-                check_finite(logs, epoch)
-            losses.append((loss, val_loss))
-            ranges.append(code_range)
+            measured.append(from_all(_Stack.epoch))
+            for name, values in zip(("loss", "val_loss"), measured[-1], strict=False):
+                named = {f"{name} of seed {s}": v for s, v in zip(seeds, values, strict=True)}
+                _check_finite(named, epoch)
             if verbose:
                 counted = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
-                low, high = val_loss.min(), val_loss.max()
-                print(f"{_named(seeds)}  {counted}  val_loss {low:.4f} to {high:.4f}", flush=True)
-    weights = [stack.weights() for stack in stacks]
-    weights = [np.concatenate(parts) for parts in zip(*weights, strict=True)]
-    return np.moveaxis(losses, 0, -1), np.stack(ranges, axis=1), weights
+                losses = f"val_loss {values.min():.4f} to {values.max():.4f}"
+                print(f"{who}  {counted}  {losses}", flush=True)
+    loss, val_loss, ranges = (np.stack(values, axis=1) for values in zip(*measured, strict=True))
+    code_range = np.concatenate([start_range[:, None], ranges], axis=1)
+    weights = [
+        np.concatenate(some) for some in zip(*(stack.weights for stack in stacks), strict=True)
+    ]
+    return Trained(seeds, {"loss": loss, "val_loss": val_loss}, code_range, weights, make_model)
 
 
 class _Stack:
-    """Models that go through a program together: their weights have an axis of models."""
+    """Models that one program trains side by side: each weight has a first axis of models."""
 
-    def __init__(
-        self,
-        seeds: list[int],
-        make_model: Callable[[], "keras.Model"],
-        data: tuple[tf.Tensor, tf.Tensor],
-        batch_size: int,
-    ) -> None:
-        starts, self._shuffles = [], []
-        for seed in seeds:
-            keras.utils.set_random_seed(seed)
-            model = make_model()
-            starts.append(model.get_weights())
-            self._shuffles.append(shuffler())
-        self._images, self._validation = data
-        n, loss_of = len(seeds), keras.losses.get(model.loss)
-        loss_of = getattr(loss_of, "call", loss_of)  # without the mean over all models
-        layers, code = _chain(model)
-        self._variables = [keras.Variable(np.stack(w)) for w in zip(*starts, strict=True)]
-        optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
-        optimizer.build(self._variables)
-        units = layers[code].output.shape[-1]
-        self._total = tf.Variable(tf.zeros(n))
-        self._ends = tf.Variable(tf.zeros((2, n, units)))  # lowest and highest code
+    def __init__(self, members: list, data: Pair, validation: Pair, batch_size: int) -> None:
+        models, self.shuffles = zip(*members, strict=True)
+        self.layers, self.loss = _chain(models[0])
+        arrays = zip(*(model.get_weights() for model in models), strict=True)
+        self.weights = [keras.Variable(np.stack(array)) for array in arrays]
+        self.optimizer = models[0].optimizer
+        self.optimizer.build(self.weights)
+        n, units = len(models), models[0].get_layer("code").output.shape[-1]
+        self.total = tf.Variable(tf.zeros(n))  # of the losses of an epoch's images
+        self.low, self.high = tf.Variable(tf.zeros((n, units))), tf.Variable(tf.zeros((n, units)))
+        self.train_epoch = _program(self, self.train_step, data, batch_size, n)
+        self.test_epoch = _program(self, self.test_step, validation, ROWS, n)
+        self.n_images, self.n_validation = len(data[0]), len(validation[0])
 
-        def forward(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            """Losses of a batch ``(models, n, inputs)``, one a model, and the codes."""
-            outputs = _apply(layers, self._variables, x)
-            return tf.reduce_mean(loss_of(x, outputs[-1]), axis=-1), outputs[code]
-
-        def train_step(rows: tf.Tensor) -> None:
-            with tf.GradientTape() as tape:
-                losses, _ = forward(tf.gather(self._images, rows))
-                total = tf.reduce_sum(losses)  # models do not touch: one gradient for all
-            gradients = tape.gradient(total, [v.value for v in self._variables])
-            optimizer.apply(gradients, self._variables)
-            self._total.assign_add(losses * rows.shape[1])
-
-        def test_step(rows: tf.Tensor) -> None:
-            losses, codes = forward(tf.gather(self._validation, rows))
-            self._total.assign_add(losses * rows.shape[1])
-            low = tf.minimum(self._ends[0], tf.reduce_min(codes, axis=1))
-            high = tf.maximum(self._ends[1], tf.reduce_max(codes, axis=1))
-            self._ends.assign(tf.stack([low, high]))
-
-        self._train = over_batches(train_step, len(self._images), batch_size, [n])
-        self._test = over_batches(test_step, len(self._validation), ROWS, [n])
-
-    def train_epoch(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Train for an epoch; losses and validation losses ``(models,)``, ranges of the code."""
-        n = len(self._images)
-        self._total.assign(tf.zeros_like(self._total))
-        self._train(tf.constant(np.stack([shuffle(n) for shuffle in self._shuffles])))
-        return self._total.numpy().astype("float64") / n, *self.validate()
+    def epoch(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Train, then validate: losses, validation losses, ranges of the code."""
+        total, _ = self.train_epoch(np.stack([shuffle(self.n_images) for shuffle in self.shuffles]))
+        return total / self.n_images, *self.validate()
 
     def validate(self) -> tuple[np.ndarray, np.ndarray]:
-        """Measure losses ``(models,)`` and ranges of the code ``(models, units)``."""
-        n = len(self._validation)
-        self._total.assign(tf.zeros_like(self._total))
-        ends = tf.ones_like(self._ends[0]) * np.inf
-        self._ends.assign(tf.stack([ends, -ends]))
-        self._test(tf.tile(tf.range(n)[None], [len(self._shuffles), 1]))
-        low, high = self._ends.numpy()
-        return self._total.numpy().astype("float64") / n, high - low
+        total, code_range = self.test_epoch()
+        return total / self.n_validation, code_range
 
-    def weights(self) -> list[np.ndarray]:
-        """Give the weights ``(models, ...)``, in the order of ``get_weights()``."""
-        return [variable.numpy() for variable in self._variables]
+    def reset_metrics(self) -> None:
+        self.total.assign(tf.zeros_like(self.total))
+        self.low.assign(tf.fill(self.low.shape, np.inf))
+        self.high.assign(tf.fill(self.low.shape, -np.inf))
+
+    def get_metrics_result(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.total.numpy().astype("float64"), (self.high - self.low).numpy()
+
+    def train_step(self, batch: Pair) -> None:
+        with tf.GradientTape() as tape:
+            losses = self.test_step(batch)  # the gradient of a vector is that of its sum
+        self.optimizer.apply(tape.gradient(losses, self.weights), self.weights)
+
+    def test_step(self, batch: Pair) -> tf.Tensor:
+        images, targets = batch
+        codes, outputs = _forward(self.layers, self.weights, images)
+        losses = self.loss(targets, outputs)  # (models, n)
+        self.total.assign_add(tf.reduce_sum(losses, axis=1))
+        self.low.assign(tf.minimum(self.low, tf.reduce_min(codes, axis=1)))
+        self.high.assign(tf.maximum(self.high, tf.reduce_max(codes, axis=1)))
+        return tf.reduce_mean(losses, axis=1)
 
 
-def _apply(
-    layers: list["keras.layers.Layer"], weights: Iterable[tf.Tensor], x: tf.Tensor
-) -> list[tf.Tensor]:
-    """Give the outputs of dense and PReLU layers, one after another, for a stack of models."""
-    weights, outputs = iter(weights), []
+def _forward(layers: list, weights: Iterable, x: tf.Tensor) -> Pair:
+    """Send images ``(models, n, inputs)`` through the layers of all models: codes and outputs."""
+    weights, codes = iter(weights), None
     for layer in layers:
         if isinstance(layer, keras.layers.PReLU):
             x = tf.nn.relu(x) - next(weights)[:, None] * tf.nn.relu(-x)
         else:
-            x = layer.activation(tf.matmul(x, next(weights)) + next(weights)[:, None])
-        outputs.append(x)
-    return outputs
+            x = layer.activation(x @ next(weights) + next(weights)[:, None])
+        if layer.name == "code":
+            codes = x
+    return codes, x
 
 
-def _chain(model: "keras.Model") -> tuple[list["keras.layers.Layer"], int]:
-    """List the layers, and say at which the code is: ``"code"``, or a PReLU right behind it."""
+def _chain(model: keras.Model) -> tuple[list, Callable]:
+    """Give a model's layers and its loss for each image, or say what cannot go side by side."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    names = [layer.name for layer in layers]
-    if "code" not in names[:-1]:
+    loss, settings = keras.losses.get(model.loss), model.get_compile_config()
+    settings |= model.optimizer.get_config() | {type(model.optimizer).__name__: True}
+    odd = [f"the layer {layer.name!r}" for layer in layers if not _is_plain(layer)]
+    odd += [name for name in NOT_SIDE_BY_SIDE if settings.get(name)]
+    odd += ["a loss that is a sum"] if getattr(loss, "reduction", None) == "sum" else []
+    odd += [] if "code" in [layer.name for layer in layers] else ['no layer named "code"']
+    if not odd:
+        probe = tf.random.stateless_uniform((1, 2, model.input_shape[-1]), (0, 0))
+        _, outputs = _forward(layers, [weight.value[None] for weight in model.weights], probe)
+        odd += [] if np.allclose(outputs[0], model(probe[0]), atol=1e-4) else ["these connections"]
+    if odd:
         raise ValueError(
-            f"No inner layer of the model is named 'code', only {', '.join(names)}: name the one "
-            'whose outputs are the code, as in Dense(2, name="code").'
+            f"train_many() was given {odd[0]}: it takes Dense layers with a bias and PReLU layers "
+            'one after another, all trained and without regularizers, one of them named "code"; '
+            "train other models one by one with train()."
         )
-    code = names.index("code")
-    return layers, code + isinstance(layers[code + 1], keras.layers.PReLU)
+    return layers, loss.call if isinstance(loss, keras.losses.Loss) else loss
 
 
-def check_stackable(model: "keras.Model") -> None:
-    """Refuse a model whose layers or optimizer cannot go through a program with others."""
-    advice = "train such models one by one, with train()."
-    layers, _ = _chain(model)
-    for layer in layers:
-        plain = type(layer) in (keras.layers.Dense, keras.layers.PReLU) and layer.trainable
-        config = layer.get_config()
-        extras = [key for key in config if key.endswith(("_regularizer", "_constraint"))]
-        if not plain or not config.get("use_bias", True) or any(config[key] for key in extras):
+def _is_plain(layer: keras.layers.Layer) -> bool:
+    n_weights = {keras.layers.Dense: 2, keras.layers.PReLU: 1}.get(type(layer))
+    extras = any(weight.regularizer or weight.constraint for weight in layer.weights)
+    return len(layer.trainable_weights) == n_weights and not extras
+
+
+def _program(
+    model: Any, step: Callable, data: Pair, batch_size: int, n_models: int = 0
+) -> Callable:
+    """Make a function that takes all batches through a step; it returns what the model measured.
+
+    It takes the order of the images, ``(n,)`` or ``(n_models, n)``, by default as they stand.
+    """
+    images, targets = data
+    full, rest = divmod(len(images), batch_size)
+    models = [n_models] if n_models else []
+    in_order = np.broadcast_to(np.arange(len(images)), [*models, len(images)])
+
+    @tf.function(jit_compile=True, autograph=False)
+    def loop(order: tf.Tensor) -> None:
+        def batch(i: tf.Tensor, size: int = batch_size) -> list[tf.Tensor]:
+            rows = tf.slice(order, [0] * len(models) + [i * batch_size], [*models, size])
+            step((tf.gather(images, rows), tf.gather(targets, rows)))
+            return [i + 1]
+
+        if full:
+            tf.while_loop(lambda i: i < full, batch, [0])
+        if rest:
+            batch(full, rest)
+
+    # Traced here, once: of a new tf.function in each training TensorFlow would warn.
+    compiled = loop.get_concrete_function(tf.TensorSpec(in_order.shape, tf.int32))
+
+    def epoch(order: np.ndarray = in_order) -> Any:
+        model.reset_metrics()
+        compiled(tf.constant(order, tf.int32))
+        return model.get_metrics_result()
+
+    return epoch
+
+
+def _shuffler() -> Callable[[int], np.ndarray]:
+    # Seeded as Keras seeds its own: from Python's generator, which set_random_seed has set.
+    return np.random.default_rng(random.randrange(2**31)).permutation
+
+
+def _put_back(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
+    """Write the values of before: all of them, also if the reader interrupts once more."""
+    while True:
+        try:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+            return
+        except KeyboardInterrupt:
+            continue
+
+
+def _check_counts(least: int = 1, **counts: Any) -> None:
+    for name, n in counts.items():
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
             raise ValueError(
-                f"train_many() stacks plain Dense and PReLU layers, and the layer {layer.name!r} "
-                f"({type(layer).__name__}) is none: {advice}"
+                f"{name}={n!r} cannot work: it must be a whole number from {least} up."
             )
-    probe = np.random.default_rng(0).random((2, model.input_shape[-1]), dtype="float32")
-    stacked = _apply(layers, [w[None] for w in model.get_weights()], probe[None])[-1][0]
-    if not np.allclose(stacked, model(probe), atol=1e-4):
-        raise ValueError(
-            f"train_many() takes layers one after another, and those of {model.name!r} are "
-            f"connected in another way: {advice}"
-        )
-    optimizer = model.optimizer
-    by_weight = type(optimizer) in [getattr(keras.optimizers, name) for name in BY_WEIGHT]
-    if not by_weight or optimizer.clipnorm or optimizer.global_clipnorm:
-        raise ValueError(
-            f"train_many() stacks weights, and this {type(optimizer).__name__} looks at more than "
-            f"one weight at a time: {advice}"
-        )
 
 
-def _named(seeds: list[int]) -> str:
-    return (
-        f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
+def _check_finite(logs: dict[str, float], epoch: int) -> None:
+    for name, value in logs.items():
+        if "loss" in name and not math.isfinite(value):
+            raise ValueError(
+                f"The {name} became {value} in epoch {epoch + 1}, most often because the learning "
+                "rate is too high: lower it; the weights are those before that epoch."
+            )
+
+
+def _checked_data(
+    model: keras.Model, images: Any, targets: Any, validation_data: Any
+) -> tuple[Pair, Pair]:
+    """Check model and data; give images and targets, and those to validate on, as tensors."""
+    if not getattr(model, "compiled", False):
+        raise ValueError(
+            f"train() was given a {type(model).__name__} that is not compiled: give it the Keras "
+            'model after model.compile(optimizer="adam", loss="binary_crossentropy").'
+        )
+    pair = isinstance(validation_data, tuple | list) and len(validation_data) == 2
+    if pair == (targets is None):
+        raise ValueError(
+            f"validation_data is a {type(validation_data).__name__}: give the images only where "
+            "they are their own targets, and a pair (images, targets) beside targets=."
+        )
+    to_validate = validation_data if pair else (validation_data, None)
+    data = _checked("images", images, targets, model)
+    return data, _checked("validation_data", *to_validate, model)
+
+
+def _checked(name: str, images: Any, targets: Any, model: keras.Model) -> Pair:
+    images, own = np.asarray(images), targets is None
+    targets = images if own else np.asarray(targets)
+    if not model.built:
+        model.build(images.shape)
+    takes, returns = (
+        getattr(model, side, images.shape)[1:] for side in ("input_shape", "output_shape")
     )
-
-
-def _checked_seeds(seeds: Any) -> list[int]:
-    seeds = list(seeds)
-    for seed in seeds:
-        is_number = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-        if not is_number or not 0 <= seed < 2**32:
-            raise ValueError(f"seed={seed!r} cannot work: it must be a whole number from 0 up.")
-    if not seeds:
-        raise ValueError("train_many() was given no seeds: give at least one.")
-    return [int(seed) for seed in seeds]
+    fits = tf.TensorShape(takes).is_compatible_with(images.shape[1:])
+    if images.dtype.kind != "f" or not fits or not len(images):
+        raise ValueError(
+            f"{name} is {images.dtype} {images.shape}, and the autoencoder takes "
+            f"(n, {', '.join(map(str, takes))}) float32 in [0, 1] with at least one image: "
+            "prepare() makes them."
+        )
+    if own and takes != returns:
+        raise ValueError(
+            f"{model.name!r} takes {' x '.join(map(str, takes))} numbers and returns "
+            f"{' x '.join(map(str, returns))}: give the whole autoencoder, or targets=."
+        )
+    if targets.dtype.kind not in "biuf" or len(targets) != len(images):
+        raise ValueError(
+            f"The targets of {name} are {targets.dtype} {targets.shape} for {len(images)} images: "
+            "give numbers, one row or one label an image."
+        )
+    low, high = targets.min(), targets.max()
+    largest = max(-images.min(), images.max(), -float(low), high)
+    if not largest <= np.finfo("float32").max:  # or not a number
+        raise ValueError(
+            f"{name} holds NaN or infinity (which is what float32 makes of more than 3.4e38), from "
+            "which nothing can be learned: give finite numbers, as prepare() makes them."
+        )
+    loss = getattr(model.loss, "__name__", getattr(model.loss, "name", model.loss))
+    if loss == "binary_crossentropy" and not 0 <= low <= high <= 1:
+        raise ValueError(
+            f"{name} reaches from {low:g} to {high:g}, and must be in [0, 1] for "
+            "binary_crossentropy: scale the images by prepare()."
+        )
+    images = tf.constant(images, "float32")
+    kind = "float32" if targets.dtype.kind == "f" else None
+    return images, images if own else tf.constant(targets, kind)

@@ -54,7 +54,7 @@ def look():
 
 def leftovers(folder):
     """Count what lies beside the run."""
-    return len(set(os.listdir(folder)) - {"mine", ".lock"})
+    return len(set(os.listdir(folder)) - {"mine", ".ae-lock"})
 
 
 def kill_at_each_step(folder):

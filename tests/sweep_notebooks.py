@@ -5,8 +5,10 @@ import nbformat
 SAVE = """\
 import json, os, pathlib
 folder = pathlib.Path(os.environ["AE_RUNS_DIR"]) / "mine"
-folder.mkdir()
-(folder / "metrics.json").write_text(json.dumps({metrics}))"""
+left = folder.with_name(".mine.ae-old")  # what a killed save leaves is no run of its own
+for each in (left, folder):
+    each.mkdir()
+    (each / "metrics.json").write_text(json.dumps({metrics}))"""
 
 
 def write_notebook(path, parameters, *code, kernel="python3"):

@@ -137,6 +137,10 @@ HINTS = [
     ("check_at_least_one", 0.6, "number to expect"),
     ("check_at_least_one", 0.97**20, "nobody"),
     ("check_nats", 784 * 0.1985 / np.log(2), "bits"),
+    ("check_wins", 7, "number of pairs"),
+    ("check_wins", 77.8, "in percent"),
+    ("check_wins", 2 / 9, "the other one"),
+    ("check_wins", 1, "equal seeds"),
 ]
 
 

@@ -315,3 +315,18 @@ def test_links_between_files_lead_somewhere(document):
     text = (REPOSITORY / document).read_text()
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         assert link.startswith("https://") or (REPOSITORY / link).exists(), link
+
+
+def test_the_readme_names_the_size_of_the_package():
+    lines = {
+        path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines())
+        for path in PACKAGE.rglob("*.py")
+    }
+    (named,) = re.findall(r"package of ([\d,]+) lines", README)
+    assert abs(int(named.replace(",", "")) - sum(lines.values())) <= 50, sum(lines.values())
+    for files, count in re.findall(
+        r"^\| ((?:`[\w./]+`(?:, )?)+) \| .* \| ([\d,]+) \|$", README, re.M
+    ):
+        rooms = tuple(re.findall(r"`([^`]+)`", files))
+        there = sum(n for name, n in lines.items() if name.startswith(rooms))
+        assert abs(int(count.replace(",", "")) - there) <= 25, f"{files}: {there}"

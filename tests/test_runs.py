@@ -48,7 +48,7 @@ def files_of(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name != ".ae-lock"
     }
 
 
@@ -321,7 +321,7 @@ def test_a_save_that_fails_leaves_the_old_run_and_no_litter(
     works = getattr(Path, name)
 
     def disk_full(path, *arguments):
-        if step == "the second rename" and path.name != ".mine.new":
+        if step == "the second rename" and path.name != ".mine.ae-new":
             return works(path, *arguments)
         raise OSError(28, "No space left on device")
 
@@ -380,7 +380,7 @@ def test_a_read_only_run_is_replaced(bound_by_permissions, autoencoder):
     folder.chmod(0o555)
     save_run("mine", autoencoder, HISTORY, PARAMS | {"seed": 5})
     assert load_run("mine").params["seed"] == 5
-    assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", "mine"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".ae-lock", "mine"]
 
 
 def test_a_file_that_may_not_be_read_is_not_called_damaged(bound_by_permissions, autoencoder):
@@ -394,7 +394,7 @@ def test_where_nothing_may_be_written_runs_are_loaded_and_none_is_saved(
     bound_by_permissions, autoencoder
 ):
     save_run("mine", autoencoder, HISTORY, PARAMS)
-    (bound_by_permissions / ".lock").unlink()
+    (bound_by_permissions / ".ae-lock").unlink()
     bound_by_permissions.chmod(0o555)
     with pytest.raises(PermissionError, match=r"'mine' cannot be saved \(.*\): name another place"):
         save_run("mine", autoencoder, HISTORY, PARAMS | {"seed": 5})
@@ -408,7 +408,7 @@ def test_where_nothing_may_be_written_runs_are_loaded_and_none_is_saved(
 def test_a_name_is_used_again_for_the_newer_run(saved, runs_dir, autoencoder):
     save_run("mine", autoencoder, HISTORY, PARAMS | {"seed": 5})
     assert load_run("mine").params["seed"] == 5
-    assert sorted(path.name for path in runs_dir.iterdir()) == [".lock", "mine"]
+    assert sorted(path.name for path in runs_dir.iterdir()) == [".ae-lock", "mine"]
     assert run_names().count("mine") == 1
 
 

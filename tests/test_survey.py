@@ -15,7 +15,7 @@ from survey import (
     survey,
 )
 
-from ae_helpers.compiled import keras
+from ae_helpers.training import keras
 
 
 def test_the_shipped_survey_is_whole_and_small():

@@ -102,15 +102,13 @@ def make_network(kind: str) -> "keras.Model":
     from ae_helpers import build_autoencoder
 
     if kind in ("he", "prelu"):
-        layers = [keras.Input(shape=(784,))]
-        for units in (32, 2, 32):
-            activation = "relu" if kind == "he" else None
-            name = "code" if units == 2 else None
-            layers.append(
-                keras.layers.Dense(units, activation, kernel_initializer="he_normal", name=name)
-            )
-            if kind == "prelu":
-                layers.append(keras.layers.PReLU(keras.initializers.Constant(0.25)))
+        layers, he = [keras.Input(shape=(784,))], {"kernel_initializer": "he_normal"}
+        for units, name in ((32, "in"), (2, "code"), (32, "out")):
+            if kind == "he":
+                layers.append(keras.layers.Dense(units, "relu", **he, name=name))
+            else:
+                layers.append(keras.layers.Dense(units, **he))
+                layers.append(keras.layers.PReLU(keras.initializers.Constant(0.25), name=name))
         network = keras.Sequential([*layers, keras.layers.Dense(784, activation="sigmoid")])
     else:
         network, _, _ = build_autoencoder(latent_activation=kind)

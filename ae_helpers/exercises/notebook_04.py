@@ -19,12 +19,7 @@ from ae_helpers.exercises.answers import (
 def check_second_pair(answer: Any, table: np.ndarray) -> None:
     """Check which two classes, other than 4 and 9, mix most.
 
-    Parameters
-    ----------
-    answer
-        Two different classes, in any order.
-    table
-        ``(10, 10)``: in row a, column b, how many of 100 neighbours of an a are b's.
+    In row a, column b of the table stands how many of 100 neighbours of an a are b's.
 
     Examples
     --------
@@ -57,14 +52,8 @@ def check_nearest_label(
 ) -> None:
     """Check for what share of the images the nearest neighbour's label is right.
 
-    Parameters
-    ----------
-    answer, guess
-        Shares from 0 to 1.
-    labels
-        ``(n, k)``: the labels of each image's k nearest neighbours, the nearest first.
-    y_train
-        ``(n,)``: the images' own labels.
+    ``labels`` is ``(n, k)``: those of each image's neighbours, the nearest first; ``y_train`` the
+    images' own.
 
     Examples
     --------
@@ -99,14 +88,7 @@ def _off(difference: float) -> str:
 def check_widest_class(answer: Any, codes: np.ndarray, labels: np.ndarray) -> None:
     """Check which class covers the largest area with its middle half.
 
-    Parameters
-    ----------
-    answer
-        A class.
-    codes
-        ``(n, 2)``. The area is the product of the ranges from the 25th to the 75th percentile.
-    labels
-        ``(n,)``.
+    The area is the product of its codes' ranges from the 25th to the 75th percentile.
 
     Examples
     --------

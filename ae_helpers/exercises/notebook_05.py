@@ -15,15 +15,6 @@ def check_point_of(digit: int, answer: Any, codes: np.ndarray, labels: np.ndarra
 
     A quarter, because a decoder can draw a clear 3 where 3s, 5s and 8s share their ground.
 
-    Parameters
-    ----------
-    digit
-        The class that is asked for.
-    answer
-        A point: two numbers.
-    codes, labels
-        ``(n, 2)`` and ``(n,)``: the training images' codes and classes.
-
     Examples
     --------
     >>> check_point_of(3, (0.1, 0), np.array([[0, 0], [9, 9]]), np.array([3, 7]))
@@ -57,18 +48,9 @@ def check_middle(
     labels: np.ndarray,
     guess: Any = ...,
 ) -> None:
-    """Check the decoded middle between the mean codes of the 0s and of the 1s.
+    """Check the decoded middle between the mean codes of the 0s and of the 1s: an image.
 
-    Parameters
-    ----------
-    answer
-        An image ``(28, 28)`` with pixels from 0 to 1.
-    decoder_weights
-        ``load_run(name).decoder_weights``.
-    codes, labels
-        ``(n, 2)`` and ``(n,)``: the training images' codes and classes.
-    guess
-        The class that the reader expected.
+    ``guess`` is the class that the reader expected.
 
     Examples
     --------
@@ -104,14 +86,7 @@ def check_middle(
 
 
 def check_worst_image(answer: Any, images: np.ndarray, reconstructions: np.ndarray) -> None:
-    """Check which image has the largest mean squared difference from its reconstruction.
-
-    Parameters
-    ----------
-    answer
-        An index, counted from 0.
-    images, reconstructions
-        Both ``(n, 784)``, from 0 to 1.
+    """Check at which index, from 0, an image ``(n, 784)`` differs most from its reconstruction.
 
     Examples
     --------

@@ -9,16 +9,7 @@ from ae_helpers.exercises.answers import as_array, as_whole, number_verdict, ver
 
 
 def check_best_model(answer: Any, scores: dict[str, float], guess: Any = ...) -> None:
-    """Check which model has the lowest score.
-
-    Parameters
-    ----------
-    answer
-        A model's name.
-    scores
-        The models' names to their scores, of a measure for which low is good.
-    guess
-        What you guessed before you saw the scores.
+    """Check which of the models, named in ``scores``, has the lowest score.
 
     Examples
     --------
@@ -58,16 +49,8 @@ def check_nats(answer: Any) -> None:
 def check_components(answer: Any, pca: Any, images: np.ndarray, target: float) -> None:
     """Check how many components PCA needs for a mean squared error of at most ``target``.
 
-    Parameters
-    ----------
-    answer
-        A number of components.
-    pca
-        A fitted ``sklearn.decomposition.PCA`` with enough components.
-    images
-        ``(n, 784)``, the images to reconstruct, from 0 to 1.
-    target
-        The error a pixel that is to be reached.
+    ``pca`` is a fitted ``sklearn.decomposition.PCA`` with enough components, and the images to
+    reconstruct are ``(n, 784)``, from 0 to 1.
     """
     scores = pca.transform(images)
     errors = {}
@@ -91,16 +74,7 @@ def check_components(answer: Any, pca: Any, images: np.ndarray, target: float) -
 def check_hole(answer: Any, codes: np.ndarray, z_range: np.ndarray, far: float) -> None:
     """Check a point in the codes' range that is farther than ``far`` from every code.
 
-    Parameters
-    ----------
-    answer
-        A point: two numbers.
-    codes
-        ``(n, 2)``, codes of real images.
-    z_range
-        ``(2, 2)``: the lowest z₁ and z₂, then the highest.
-    far
-        The distance to exceed.
+    The codes are ``(n, 2)``; ``z_range`` is ``(2, 2)``: the lowest z₁ and z₂, then the highest.
 
     Examples
     --------

@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_number, as_text, as_whole, count_verdict, verdict
+from ae_helpers.exercises.answers import (
+    as_text,
+    as_whole,
+    count_verdict,
+    number_verdict,
+    verdict,
+)
 from ae_helpers.sweep.grid import read_values
 
 
@@ -59,14 +65,7 @@ def check_values(answer: Any, text: str) -> None:
 
 
 def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[float]) -> None:
-    """Check in what share of all pairs the first network has the lower loss.
-
-    Parameters
-    ----------
-    answer
-        A share, from 0 to 1.
-    losses, other_losses
-        The losses of the networks of two kinds; each of one makes a pair with each of the other.
+    """Check in what share of all pairs, each of one kind with each of the other, ``losses`` wins.
 
     Examples
     --------
@@ -74,36 +73,21 @@ def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[floa
     Right: 0.75 of the pairs. Which of two kinds is better, one pair does not tell you.
     """
     wins = np.asarray(losses)[:, None] < np.asarray(other_losses)
-    truth, share = float(wins.mean()), as_number(answer)
-    problem = None
-    if share is None:
-        problem = "the answer is a share, one number from 0 to 1."
-    elif abs(share - wins.sum()) < 0.5 and share > 1:
-        problem = f"that is the number of pairs; divide it by the {wins.size} there are."
-    elif abs(share - 100 * truth) < 0.5 and share > 1:
-        problem = "that is in percent; give the share itself, from 0 to 1."
-    elif abs(share - truth) > 0.005:
-        hints = {
-            float((~wins).mean()): "these are the pairs in which the other one is lower.",
-            float(np.diag(wins).mean()): "you paired equal seeds only; take each with each.",
-        }
-        near = [hint for value, hint in hints.items() if abs(share - value) < 0.005]
-        problem = near[0] if near else "compare each loss of one with each loss of the other."
+    truth = float(wins.mean())
+    hints = {
+        1 - truth: "these are the pairs in which the other one is lower.",
+        float(np.diag(wins).mean()): "you paired equal seeds only; take each with each.",
+        float(wins.sum()): f"that is the number of pairs; divide it by the {wins.size} there are.",
+        100 * truth: "that is in percent; give the share itself, from 0 to 1.",
+    }
+    hint = "compare each loss of one with each loss of the other."
     praise = f"{as_text(truth)} of the pairs. Which of two kinds is better, one pair does not tell "
-    verdict(answer, problem, praise + "you.")
+    what = "a share, one number from 0 to 1"
+    number_verdict(answer, truth, 0.005, what, hints, hint, praise + "you.")
 
 
 def check_own_sweep(answer: Any, parameter: str, values: Sequence[int], guess: Any = ...) -> None:
     """Check a sweep that varies one parameter: its rows, as `sweep` returns them.
-
-    Parameters
-    ----------
-    answer
-        A list of dicts.
-    parameter, values
-        What was to be varied.
-    guess
-        The value that the reader expected to be the best.
 
     Examples
     --------

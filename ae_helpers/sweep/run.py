@@ -127,7 +127,7 @@ def _kill(pid: int) -> None:
 
 def _saved_metrics(runs: Path) -> dict[str, Any]:
     """Collect what the notebook saved: one run's metrics as they are, several runs' by name."""
-    paths = [path for path in sorted(runs.glob("*/metrics.json")) if path.is_file()]
+    paths = [path for path in sorted(runs.glob("[!.]*/metrics.json")) if path.is_file()]
     saved = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
     if not all(isinstance(metrics, dict) for metrics in saved.values()):
         raise ValueError("it holds no names with values.")
@@ -140,8 +140,12 @@ def _saved_metrics(runs: Path) -> dict[str, Any]:
 
 def _files(folder: Path) -> dict[str, bytes]:
     paths = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    paths = {name: path for name, path in paths.items() if name.parts[0] not in OWN_FILES}
-    return {name.as_posix(): path.read_bytes() for name, path in paths.items()}
+    return {
+        name.as_posix(): path.read_bytes()
+        for name, path in paths.items()
+        if name.parts[0] not in OWN_FILES
+        and not any(part.startswith(".") for part in name.parts)  # such as the lock of its runs
+    }
 
 
 def _run_notebook() -> str | None:

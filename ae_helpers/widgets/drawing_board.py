@@ -61,21 +61,8 @@ def as_mnist(grey: np.ndarray) -> np.ndarray:
 
     As LeCun et al. did (1998): scaled to fit a box of 20 × 20 pixels without a change of its
     proportions, then set into 28 × 28 with its centre of mass in the middle.
-
-    Parameters
-    ----------
-    grey
-        ``(height, width)`` uint8, 0 (black) to 255 (white).
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(28, 28)`` uint8; all black if nothing was drawn.
-
-    Raises
-    ------
-    ValueError
-        If the array is not uint8 or not ``(height, width)``.
+    It takes ``(height, width)`` uint8, 0 (black) to 255 (white), and returns ``(28, 28)`` uint8,
+    all black if nothing was drawn; anything else is a ValueError.
 
     Examples
     --------

@@ -35,12 +35,7 @@ def latent_sliders(decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -
     -------
     LatentSliders
         A widget with the traits ``x`` and ``y`` (float, the sliders' values) and ``image``
-        (``(28, 28)`` uint8, the digit shown).
-
-    Raises
-    ------
-    ValueError
-        If the weights or the range cannot work.
+        (``(28, 28)`` uint8, the digit shown). Weights or a range that cannot work are a ValueError.
 
     Examples
     --------

@@ -6,39 +6,10 @@ import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 from typing import Any
 
-# The policy lets the browser refuse any request, whatever is on the page.
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>
-  body {{ margin: 0 auto; max-width: 880px; padding: 24px 16px;
-    font-family: system-ui, sans-serif; background: #ffffff; color: #1f2328; }}
-  h1 {{ font-size: 22px; margin: 0 4px 12px; overflow-wrap: anywhere; }}
-  @media (prefers-color-scheme: dark) {{ body {{ background: #14181d; color: #e6edf3; }} }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<main id="map"><noscript>This page needs JavaScript, which is switched off here.
-In JupyterLab, press "Trust HTML" above the page.</noscript></main>
-<script type="application/json" id="data">{data}</script>
-<script type="module">
-{module}
-const host = document.getElementById("map");
-openPage(host, JSON.parse(document.getElementById("data").textContent));
-</script>
-</body>
-</html>
-"""
+PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
 
 def write_page(
@@ -67,7 +38,7 @@ def write_page(
     }
     # In a script, "</script>" and "<!--" mean something whatever surrounds them: no "<" at all.
     text = json.dumps({"spec": spec, "packed": packed}).replace("<", "\\u003c")
-    page = PAGE.format(title=html.escape(title), data=text, module=module)
+    page = PAGE.substitute(title=html.escape(title), data=text, module=module)
     beside = path.with_name(f"{path.name}.part")  # so that a page that is there stays whole
     try:
         beside.write_text(page, encoding="utf-8")
