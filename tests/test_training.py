@@ -109,7 +109,8 @@ def test_any_optimizer_and_loss_end_where_fit_ends_on_the_same_order(name):
 def test_any_layer_is_trained_as_by_fit(name):
     ours, theirs = (small_model(code=CODES[name]) for _ in range(2))
     history, expected = run(ours).history, fit_on_the_same_order(theirs)
-    assert largest_difference(ours, theirs) < 1e-5
+    # Batch normalisation divides by small deviations, which enlarges rounding errors.
+    assert largest_difference(ours, theirs) < (1e-4 if name == "batch normalisation" else 1e-5)
     for key, values in expected.items():
         np.testing.assert_allclose(history[key], values, rtol=1e-4)
 
