@@ -87,20 +87,8 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
 def prepare(images: np.ndarray) -> np.ndarray:
     """Flatten each image to one row and scale its pixels from 0–255 to 0–1.
 
-    Parameters
-    ----------
-    images
-        ``(n, height, width)`` uint8.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(n, height * width)`` float32 in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the images are not uint8 or not ``(n, height, width)``.
+    It takes ``(n, height, width)`` uint8, else it is a ValueError, and returns
+    ``(n, height * width)`` float32 in [0, 1].
 
     Examples
     --------
@@ -117,14 +105,9 @@ def prepare(images: np.ndarray) -> np.ndarray:
 
 
 def data_name(train: Arrays, test: Arrays) -> str:
-    """Say which data these are: ``"MNIST"``, ``"MNIST sample"`` or ``"not MNIST"``.
+    """Say which data `load_mnist` returned: ``"MNIST"``, ``"MNIST sample"`` or ``"not MNIST"``.
 
     The content decides, by its SHA-256, not where it came from.
-
-    Parameters
-    ----------
-    train, test
-        What `load_mnist` returns: images and labels, uint8.
 
     Examples
     --------

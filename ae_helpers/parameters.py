@@ -33,21 +33,8 @@ PARAMETERS: dict[str, int | tuple[str, ...] | None] = {
 def check_params(**params: Any) -> dict[str, Any]:
     """Refuse parameters that cannot work, before any time is spent.
 
-    Parameters
-    ----------
-    **params
-        Any of the course's parameters, which `PARAMETERS` lists.
-
-    Returns
-    -------
-    dict
-        The same parameters, as JSON can hold them: NumPy's whole numbers become plain ones, a
-        tuple becomes a list.
-
-    Raises
-    ------
-    ValueError
-        With the parameter's name, the value given and what is allowed.
+    Those that `PARAMETERS` lists come back as JSON can hold them: NumPy's whole numbers become
+    plain ones, a tuple a list. The ValueError has the name, the value given and what is allowed.
 
     Examples
     --------

@@ -64,20 +64,10 @@ class Run:
         models[0].set_weights([array for kernel, bias, _ in dense for array in (kernel, bias)])
         return models
 
-    @property
-    def autoencoder(self) -> "keras.Model":
-        """The Keras model ``(n, 784) → (n, 784)``; not compiled."""
-        return self._models[0]
-
-    @property
-    def encoder(self) -> "keras.Model":
-        """The Keras model ``(n, 784) → (n, latent_dim)``, on the autoencoder's layers."""
-        return self._models[1]
-
-    @property
-    def decoder(self) -> "keras.Model":
-        """The Keras model ``(n, latent_dim) → (n, 784)``, on the autoencoder's layers."""
-        return self._models[2]
+    # Keras models on shared layers, as `build_autoencoder` returns them; not compiled.
+    autoencoder = property(lambda self: self._models[0])
+    encoder = property(lambda self: self._models[1])
+    decoder = property(lambda self: self._models[2])
 
 
 def runs_dir() -> Path:

@@ -206,18 +206,13 @@ def train_many(
         A function without arguments that returns a new, compiled autoencoder: Dense and PReLU
         layers one after another; the one named ``"code"`` gives the code.
     images, validation_data, epochs, batch_size, verbose
-        As for `train`.
+        As for `train`, which also says what is a ValueError.
 
     Returns
     -------
     Trained
         Losses, ranges of the code units and weights by seed; `Trained.codes` and
         `Trained.model` make codes and Keras models of them.
-
-    Raises
-    ------
-    ValueError
-        If an argument cannot work, or the loss of a model is no longer a finite number.
 
     Examples
     --------

@@ -103,7 +103,7 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        ``(28, 28)`` uint8 in MNIST's form, as `as_mnist` makes it.
+        As `as_mnist` makes it.
 
     Raises
     ------

@@ -17,14 +17,8 @@ def write_page(
 ) -> Path:
     """Write the page, whole or not at all, with all that it needs inlined.
 
-    Parameters
-    ----------
-    path, title
-        As `LatentExplorer.export_html` takes them.
-    module
-        The text of ``latent_map.js``.
-    spec, data
-        What `LatentExplorer` sends to the browser; the bytes are deflated.
+    Path and title are those of `LatentExplorer.export_html`; the module is the text of
+    ``latent_map.js``; spec and data are what `LatentExplorer` sends to the browser.
     """
     if not isinstance(title, str):
         raise ValueError(f"title={title!r} cannot work: it must be a text.")
