@@ -22,11 +22,12 @@ with quiet_start():
 
 ROWS = 500  # images validated or encoded at a time, so that memory does not grow with the data
 STACK = 8  # seeds in a program, at most
-# Optimizers and settings that look at more than one number at a time, or change what is kept.
-NOT_SIDE_BY_SIDE = ("Adafactor", "Lamb", "Muon", "MultiOptimizer", "LossScaleOptimizer")
-NOT_SIDE_BY_SIDE += ("clipnorm", "global_clipnorm", "loss_scale_factor", "use_ema")
-NOT_SIDE_BY_SIDE += ("metrics", "weighted_metrics", "loss_weights")
-Pair = tuple[tf.Tensor, tf.Tensor]  # images and their targets
+# What train_many() leaves to train(): optimizers and settings that look at more than one number
+# at a time, and so would mix the models; and what else it has no place for.
+LEFT_TO_TRAIN = ("Adafactor", "Lamb", "Muon", "MultiOptimizer", "LossScaleOptimizer")
+LEFT_TO_TRAIN += ("clipnorm", "global_clipnorm", "loss_scale_factor", "use_ema")
+LEFT_TO_TRAIN += ("metrics", "weighted_metrics", "loss_weights")
+Data = tuple[tf.Tensor, ...]  # images, and their targets where they are not the same
 
 
 def train(
@@ -42,11 +43,10 @@ def train(
 ) -> keras.callbacks.History:
     """Train a compiled model, by default to return its input.
 
-    The recipe is that of ``autoencoder.fit(images, targets, batch_size=batch_size,
-    epochs=epochs, validation_data=validation_data)``: loss, optimizer and metrics as compiled,
-    a fresh shuffle each epoch, the last short batch included, the validation at each epoch's
-    end. Only the first epoch takes longer: it is compiled first. The shuffles are seeded as
-    Keras seeds its own: ``keras.utils.set_random_seed`` gives the same ones again.
+    The recipe is that of ``fit``: loss, optimizer and metrics as compiled, a fresh shuffle each
+    epoch, the last short batch included, the validation at each epoch's end. Only the first
+    epoch takes longer: it is compiled first. The shuffles are seeded as Keras seeds its own:
+    ``keras.utils.set_random_seed`` gives the same ones again.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def train(
     epochs, batch_size
         Rounds through all images, and images a step: 1 or more.
     callbacks
-        Keras callbacks that act at the beginning or end of an epoch or of the training, such
-        as EarlyStopping, ModelCheckpoint, ReduceLROnPlateau. They are not called for batches.
+        Keras callbacks such as EarlyStopping, ModelCheckpoint, ReduceLROnPlateau. They are
+        called at the beginning and end of epochs and of the training, not for batches.
     verbose
         1 prints a line an epoch, 0 nothing.
 
@@ -154,7 +154,7 @@ class Trained:
     def codes(self, images: np.ndarray) -> np.ndarray:
         """Encode images ``(n, inputs)`` by every model: ``(seeds, n, units)`` float32."""
         model = self._make_model()
-        encoder = keras.Model(model.input, model.get_layer("code").output)
+        encoder = keras.Model(model.inputs, model.get_layer("code").output)
         codes = []
         for weights in zip(*self.weights, strict=True):
             model.set_weights(weights)
@@ -271,7 +271,7 @@ def train_many(
 class _Stack:
     """Models that one program trains side by side: each weight has a first axis of models."""
 
-    def __init__(self, members: list, data: Pair, validation: Pair, batch_size: int) -> None:
+    def __init__(self, members: list, data: Data, validation: Data, batch_size: int) -> None:
         models, self.shuffles = zip(*members, strict=True)
         self.layers, self.loss = _chain(models[0])
         arrays = zip(*(model.get_weights() for model in models), strict=True)
@@ -302,12 +302,12 @@ class _Stack:
     def get_metrics_result(self) -> tuple[np.ndarray, np.ndarray]:
         return self.total.numpy().astype("float64"), (self.high - self.low).numpy()
 
-    def train_step(self, batch: Pair) -> None:
+    def train_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> None:
         with tf.GradientTape() as tape:
             losses = self.test_step(batch)  # the gradient of a vector is that of its sum
         self.optimizer.apply(tape.gradient(losses, self.weights), self.weights)
 
-    def test_step(self, batch: Pair) -> tf.Tensor:
+    def test_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         images, targets = batch
         codes, outputs = _forward(self.layers, self.weights, images)
         losses = self.loss(targets, outputs)  # (models, n)
@@ -317,7 +317,7 @@ class _Stack:
         return tf.reduce_mean(losses, axis=1)
 
 
-def _forward(layers: list, weights: Iterable, x: tf.Tensor) -> Pair:
+def _forward(layers: list, weights: Iterable, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Send images ``(models, n, inputs)`` through the layers of all models: codes and outputs."""
     weights, codes = iter(weights), None
     for layer in layers:
@@ -333,21 +333,21 @@ def _forward(layers: list, weights: Iterable, x: tf.Tensor) -> Pair:
 def _chain(model: keras.Model) -> tuple[list, Callable]:
     """Give a model's layers and its loss for each image, or say what cannot go side by side."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    loss, settings = keras.losses.get(model.loss), model.get_compile_config()
-    settings |= model.optimizer.get_config() | {type(model.optimizer).__name__: True}
+    loss, optimizer = keras.losses.get(model.loss), type(model.optimizer).__name__
+    settings = model.get_compile_config() | model.optimizer.get_config()
     odd = [f"the layer {layer.name!r}" for layer in layers if not _is_plain(layer)]
-    odd += [name for name in NOT_SIDE_BY_SIDE if settings.get(name)]
+    odd += [name for name in LEFT_TO_TRAIN if settings.get(name) or name == optimizer]
     odd += ["a loss that is a sum"] if getattr(loss, "reduction", None) == "sum" else []
-    odd += [] if "code" in [layer.name for layer in layers] else ['no layer named "code"']
+    odd += [] if "code" in [layer.name for layer in layers] else ["a model without a code"]
     if not odd:
         probe = tf.random.stateless_uniform((1, 2, model.input_shape[-1]), (0, 0))
         _, outputs = _forward(layers, [weight.value[None] for weight in model.weights], probe)
-        odd += [] if np.allclose(outputs[0], model(probe[0]), atol=1e-4) else ["these connections"]
+        same = np.allclose(outputs[0], model(probe[0]), atol=1e-4)
+        odd += [] if same else ["layers connected in another way"]
     if odd:
         raise ValueError(
-            f"train_many() was given {odd[0]}: it takes Dense layers with a bias and PReLU layers "
-            'one after another, all trained and without regularizers, one of them named "code"; '
-            "train other models one by one with train()."
+            f"train_many() cannot take {odd[0]}: it trains plain Dense and PReLU layers one after "
+            'another, the one that gives the code named "code"; use train() for each seed.'
         )
     return layers, loss.call if isinstance(loss, keras.losses.Loss) else loss
 
@@ -359,22 +359,22 @@ def _is_plain(layer: keras.layers.Layer) -> bool:
 
 
 def _program(
-    model: Any, step: Callable, data: Pair, batch_size: int, n_models: int = 0
+    model: Any, step: Callable, data: Data, batch_size: int, n_models: int = 0
 ) -> Callable:
     """Make a function that takes all batches through a step; it returns what the model measured.
 
     It takes the order of the images, ``(n,)`` or ``(n_models, n)``, by default as they stand.
     """
-    images, targets = data
-    full, rest = divmod(len(images), batch_size)
-    models = [n_models] if n_models else []
-    in_order = np.broadcast_to(np.arange(len(images)), [*models, len(images)])
+    n, models = len(data[0]), [n_models] if n_models else []
+    full, rest = divmod(n, batch_size)
+    in_order = np.broadcast_to(np.arange(n), [*models, n])
 
     @tf.function(jit_compile=True, autograph=False)
-    def loop(order: tf.Tensor) -> None:
+    def loop(order: tf.Tensor, *data: tf.Tensor) -> None:
         def batch(i: tf.Tensor, size: int = batch_size) -> list[tf.Tensor]:
             rows = tf.slice(order, [0] * len(models) + [i * batch_size], [*models, size])
-            step((tf.gather(images, rows), tf.gather(targets, rows)))
+            parts = [tf.gather(part, rows) for part in data]
+            step((parts[0], parts[-1]))
             return [i + 1]
 
         if full:
@@ -383,11 +383,11 @@ def _program(
             batch(full, rest)
 
     # Traced here, once: of a new tf.function in each training TensorFlow would warn.
-    compiled = loop.get_concrete_function(tf.TensorSpec(in_order.shape, tf.int32))
+    compiled = loop.get_concrete_function(tf.TensorSpec(in_order.shape, tf.int32), *data)
 
     def epoch(order: np.ndarray = in_order) -> Any:
         model.reset_metrics()
-        compiled(tf.constant(order, tf.int32))
+        compiled(tf.constant(order, tf.int32), *data)
         return model.get_metrics_result()
 
     return epoch
@@ -428,7 +428,7 @@ def _check_finite(logs: dict[str, float], epoch: int) -> None:
 
 def _checked_data(
     model: keras.Model, images: Any, targets: Any, validation_data: Any
-) -> tuple[Pair, Pair]:
+) -> tuple[Data, Data]:
     """Check model and data; give images and targets, and those to validate on, as tensors."""
     if not getattr(model, "compiled", False):
         raise ValueError(
@@ -446,7 +446,7 @@ def _checked_data(
     return data, _checked("validation_data", *to_validate, model)
 
 
-def _checked(name: str, images: Any, targets: Any, model: keras.Model) -> Pair:
+def _checked(name: str, images: Any, targets: Any, model: keras.Model) -> Data:
     images, own = np.asarray(images), targets is None
     targets = images if own else np.asarray(targets)
     if not model.built:
@@ -484,6 +484,5 @@ def _checked(name: str, images: Any, targets: Any, model: keras.Model) -> Pair:
             f"{name} reaches from {low:g} to {high:g}, and must be in [0, 1] for "
             "binary_crossentropy: scale the images by prepare()."
         )
-    images = tf.constant(images, "float32")
-    kind = "float32" if targets.dtype.kind == "f" else None
-    return images, images if own else tf.constant(targets, kind)
+    parts = [images] if own else [images, targets]
+    return tuple(tf.constant(p, "float32" if p.dtype.kind == "f" else None) for p in parts)

@@ -41,8 +41,12 @@ def kill_and_resume(folder, notebook, rows, kills, random_seed):
     finished = {}
     for i in range(kills):
         process = start(notebook, killed, runs, marker, "--workers=2", "--resume")
-        # Most moments lie where runs end; some before the first and some after the last.
-        time.sleep(moments.uniform(1, 6) if i else 7)
+        if i % 2 == 0:  # where runs end, however fast the machine is
+            n = len(finished)
+            wait_for(lambda n=n, p=process: len(outcomes(killed)) > n or p.poll() is not None)
+            time.sleep(moments.uniform(0, 0.5))
+        else:
+            time.sleep(moments.uniform(1, 6))
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert live_processes(marker, patience=5) == [], "processes live on after their sweep"

@@ -23,6 +23,7 @@ def start_progress(total: int, done_before: int) -> Callable[[int, int], None]:
         ascii=".#",
         bar_format="[{bar:30}]",
         smoothing=0,  # the time left follows from all runs so far, not from the last ones
+        leave=False,  # if it is interrupted: what is said of that comes last
     )
     update = None if terminal else _start_display()
     lines = 0
@@ -43,6 +44,7 @@ def start_progress(total: int, done_before: int) -> Callable[[int, int], None]:
             lines = LINES * ended // total
             print(str(bar).partition("] ")[2], flush=True)
         if ended == total:
+            bar.leave = True
             bar.close()
 
     return show

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"
 START_ATTEMPTS = 3  # of a kernel that does not start
 LOOK = 0.1  # seconds between two looks at a run under way
 PACKAGES = ("ae-helpers", "keras", "numpy", "papermill", "tensorflow")
-OWN_FILES = ("metrics.json", "log.txt")  # what the sweep itself writes into the folder of a run
+LEFT_OUT = re.compile(r"(.*/)?\.|(metrics\.json|log\.txt)(/|$)")  # hidden, or the sweep's own names
 
 
 def run_on_worker(
@@ -139,13 +140,9 @@ def _saved_metrics(runs: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    paths = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    return {
-        name.as_posix(): path.read_bytes()
-        for name, path in paths.items()
-        if name.parts[0] not in OWN_FILES
-        and not any(part.startswith(".") for part in name.parts)  # such as the lock of its runs
-    }
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    kept = {name: path for name, path in paths.items() if not LEFT_OUT.match(name)}
+    return {name: path.read_bytes() for name, path in kept.items() if path.is_file()}
 
 
 def _run_notebook() -> str | None:
