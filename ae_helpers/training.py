@@ -154,7 +154,7 @@ class Trained:
     def codes(self, images: np.ndarray) -> np.ndarray:
         """Encode images ``(n, inputs)`` by every model: ``(seeds, n, units)`` float32."""
         model = self._make_model()
-        encoder = keras.Model(model.inputs, model.get_layer("code").output)
+        encoder = keras.Model(model.inputs[0], model.get_layer("code").output)
         codes = []
         for weights in zip(*self.weights, strict=True):
             model.set_weights(weights)

@@ -327,7 +327,7 @@ def test_each_of_many_is_what_train_makes_of_its_seed(make):
         np.testing.assert_allclose(together.history[name][1], losses, rtol=1e-4)
         np.testing.assert_allclose(together.history_of(9).history[name], losses, rtol=1e-4)
     codes = together.codes(WIDE[:20])
-    encoder = keras.Model(alone.inputs, alone.get_layer("code").output)
+    encoder = keras.Model(alone.inputs[0], alone.get_layer("code").output)
     np.testing.assert_allclose(codes[1], encoder(WIDE[:20]), atol=1e-4)
     np.testing.assert_allclose(together.code_range[:, -1], np.ptp(codes, axis=1), atol=1e-4)
 
@@ -337,7 +337,7 @@ def test_codes_are_of_the_layer_that_the_model_names(network):
     make = make_model(**network)
     together = many([0], make, epochs=1)
     model = together.model(0)
-    encoder = keras.Model(model.inputs, model.get_layer("code").output)
+    encoder = keras.Model(model.inputs[0], model.get_layer("code").output)
     np.testing.assert_allclose(together.codes(WIDE)[0], encoder(WIDE), atol=1e-4)
     assert together.code_range.shape == (1, 2, network["latent_dim"])
 
