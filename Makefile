@@ -45,7 +45,7 @@ notebooks: $(READY)  ## execute the notebooks in place and clean their outputs
 lock: $(READY)  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
-		--no-header --no-annotate --upgrade --generate-hashes --output-file requirements.lock
+		--no-header --no-annotate --no-strip-extras --upgrade --generate-hashes --output-file requirements.lock
 	{ sed '/- pip:/q' environment.yml; \
 		sed -nE 's/^([a-z].*) \\$$/      - \1/p' requirements.lock; echo "      - -e ."; } > $(VENV)/new.yml
 	mv $(VENV)/new.yml environment.yml
