@@ -12,6 +12,9 @@ from ae_helpers.sweep.run import THREADS
 OUTPUT_TIMEOUT = 60  # seconds; nbval waits 5 for a cell's output, too few on a busy machine
 CELL_TIMEOUT = 600  # seconds
 
+# It trains for minutes; tests/test_choose_recipe.py runs it with smaller recipes.
+collect_ignore = ["tools/recipe.ipynb"]
+
 # So that neither of two workers begins a long file when the other has nothing left to do.
 LONGEST_FIRST = [
     "notebooks/08_parameterized_runs.ipynb",
