@@ -8,11 +8,14 @@ It trains `recipe.ipynb` for every recipe below with seed 0, and for the best qu
 seeds 1, 2 and 3 too: some 50 minutes on two cores for the form ``quick``, 45 for ``long``.
 Interrupt it when you like: the same line goes on where it stopped.
 
-The criterion, named before anything was trained: **the lowest median of val_mse / val_knn**, the
+The criterion, named before the sweep: **the lowest median of val_mse / val_knn**, the
 squared error divided by the share of digits that 5-NN reads right. A recipe must be good at both,
 and one per cent of either weighs the same. There is no threshold to play with, and it puts all
 recipes in one order, which the choice of a quarter needs. The recipe is chosen among those with all
 four seeds.
+
+Where the recipes lie comes from a few earlier trainings, which were judged on the same validation
+images.
 """
 
 import argparse
