@@ -4,12 +4,14 @@
 Here Keras' own step goes round in a loop within the program.
 """
 
+import gc
 import math
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ with quiet_start():
     import tensorflow as tf
 
 ROWS = 500  # images validated or encoded at a time, so that memory does not grow with the data
-STACK = 8  # seeds in a program, at most
+STACK = 2  # seeds in a program: measured fastest of 1, 2, 4 and 8
 # What train_many() leaves to train(): optimizers and settings that look at more than one number
 # at a time, and so would mix the models; and what else it has no place for.
 LEFT_TO_TRAIN = ("Adafactor", "Lamb", "Muon", "MultiOptimizer", "LossScaleOptimizer")
@@ -226,68 +228,96 @@ def train_many(
     >>> many.history["val_loss"].shape, many.codes(images).shape
     ((2, 1), (2, 64, 2))
     """
-    seeds, members = list(seeds), []
+    seeds, cores = list(seeds), os.cpu_count()
     _check_counts(epochs=epochs, batch_size=batch_size)
     for seed in seeds:
         _check_counts(0, seed=seed)
-        keras.utils.set_random_seed(int(seed))
-        members.append((make_model(), _shuffler()))
     if not seeds:
         raise ValueError("train_many() was given no seeds: give at least one.")
-    data, validation = _checked_data(members[0][0], images, None, validation_data)
-    size = min(STACK, -(-len(seeds) // os.cpu_count()))
-    parts = [members[i : i + size] for i in range(0, len(seeds), size)]
-    stacks = [_Stack(part, data, validation, batch_size) for part in parts]
+    size = math.ceil(len(seeds) / cores / math.ceil(len(seeds) / cores / STACK))
+    padded, members = seeds + seeds[-1:] * (-len(seeds) % size), []  # to whole stacks
+    for seed in padded:
+        keras.utils.set_random_seed(int(seed))
+        members.append((make_model(), _shuffler()))
+    first = members[0][0]
+    data, validation = _checked_data(first, images, None, validation_data)
+    idle = SimpleQueue()  # compiling takes longer than an epoch: a program a core, used in turn
+    for _ in range(min(cores, len(padded) // size)):
+        idle.put(_Stack(first, size, data, validation, batch_size))
+    parts = [_Part(*zip(*members[i : i + size], strict=True)) for i in range(0, len(padded), size)]
+
+    def run(part: _Part, train: bool) -> tuple[np.ndarray, ...]:
+        stack = idle.get()
+        try:
+            return stack.run(part, train)
+        finally:
+            idle.put(stack)
+
     who = f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
     measured = []
-    with ThreadPoolExecutor(os.cpu_count()) as cores:
-
-        def from_all(method: Callable) -> list[np.ndarray]:
-            return [np.concatenate(some) for some in zip(*cores.map(method, stacks), strict=True)]
-
-        _, start_range = from_all(_Stack.validate)
+    with ThreadPoolExecutor(cores) as threads:
+        *_, start_range = _joined(threads.map(lambda part: run(part, train=False), parts))
         for epoch in range(epochs):
-            measured.append(from_all(_Stack.epoch))
+            measured.append(_joined(threads.map(lambda part: run(part, train=True), parts)))
             for name, values in zip(("loss", "val_loss"), measured[-1], strict=False):
-                named = {f"{name} of seed {s}": v for s, v in zip(seeds, values, strict=True)}
+                named = {f"{name} of seed {s}": v for s, v in zip(padded, values, strict=True)}
                 _check_finite(named, epoch)
             if verbose:
                 counted = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
                 losses = f"val_loss {values.min():.4f} to {values.max():.4f}"
                 print(f"{who}  {counted}  {losses}", flush=True)
-    loss, val_loss, ranges = (np.stack(values, axis=1) for values in zip(*measured, strict=True))
-    code_range = np.concatenate([start_range[:, None], ranges], axis=1)
-    weights = [
-        np.concatenate(some) for some in zip(*(stack.weights for stack in stacks), strict=True)
-    ]
+    n = len(seeds)
+    loss, val_loss, ranges = (
+        np.stack(arrays, axis=1)[:n] for arrays in zip(*measured, strict=True)
+    )
+    code_range = np.concatenate([start_range[:n, None], ranges], axis=1)
+    weights = [array[:n] for array in _joined(part.weights for part in parts)]
     return Trained(seeds, {"loss": loss, "val_loss": val_loss}, code_range, weights, make_model)
 
 
-class _Stack:
-    """Models that one program trains side by side: each weight has a first axis of models."""
+def _joined(parts: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
-    def __init__(self, members: list, data: Data, validation: Data, batch_size: int) -> None:
-        models, self.shuffles = zip(*members, strict=True)
-        self.layers, self.loss = _chain(models[0])
+
+class _Part:
+    """The models that go through a program together: weights, optimizer state, shuffles."""
+
+    def __init__(self, models: Sequence[keras.Model], shuffles: Sequence[Callable]) -> None:
         arrays = zip(*(model.get_weights() for model in models), strict=True)
-        self.weights = [keras.Variable(np.stack(array)) for array in arrays]
-        self.optimizer = models[0].optimizer
+        self.weights = [np.stack(array) for array in arrays]
+        self.optimizer_state, self.shuffles = None, shuffles
+
+
+class _Stack:
+    """A program that trains models side by side: each weight has a first axis of models."""
+
+    def __init__(
+        self, model: keras.Model, size: int, data: Data, validation: Data, batch_size: int
+    ) -> None:
+        self.layers, self.loss = _chain(model)
+        self.weights = [keras.Variable(tf.zeros((size, *w.shape))) for w in model.weights]
+        self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
         self.optimizer.build(self.weights)
-        n, units = len(models), models[0].get_layer("code").output.shape[-1]
-        self.total = tf.Variable(tf.zeros(n))  # of the losses of an epoch's images
-        self.low, self.high = tf.Variable(tf.zeros((n, units))), tf.Variable(tf.zeros((n, units)))
-        self.train_epoch = _program(self, self.train_step, data, batch_size, n)
-        self.test_epoch = _program(self, self.test_step, validation, ROWS, n)
+        self.at_start = [variable.numpy() for variable in self.optimizer.variables]
+        shape = size, model.get_layer("code").output.shape[-1]
+        self.total = tf.Variable(tf.zeros(size))  # of the losses of an epoch's images
+        self.low, self.high = tf.Variable(tf.zeros(shape)), tf.Variable(tf.zeros(shape))
+        self.train_epoch = _program(self, self.train_step, data, batch_size, size)
+        self.test_epoch = _program(self, self.test_step, validation, ROWS, size)
         self.n_images, self.n_validation = len(data[0]), len(validation[0])
 
-    def epoch(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Train, then validate: losses, validation losses, ranges of the code."""
-        total, _ = self.train_epoch(np.stack([shuffle(self.n_images) for shuffle in self.shuffles]))
-        return total / self.n_images, *self.validate()
-
-    def validate(self) -> tuple[np.ndarray, np.ndarray]:
+    def run(self, part: _Part, train: bool) -> tuple[np.ndarray, ...]:
+        """Train a part for an epoch and validate it: losses, validation losses, code ranges."""
+        _put_back(self.weights, part.weights)
+        losses = ()
+        if train:
+            _put_back(self.optimizer.variables, part.optimizer_state or self.at_start)
+            order = np.stack([shuffle(self.n_images) for shuffle in part.shuffles])
+            losses = (self.train_epoch(order)[0] / self.n_images,)
+            part.weights = [variable.numpy() for variable in self.weights]
+            part.optimizer_state = [variable.numpy() for variable in self.optimizer.variables]
         total, code_range = self.test_epoch()
-        return total / self.n_validation, code_range
+        return *losses, total / self.n_validation, code_range
 
     def reset_metrics(self) -> None:
         self.total.assign(tf.zeros_like(self.total))
@@ -310,6 +340,11 @@ class _Stack:
         self.low.assign(tf.minimum(self.low, tf.reduce_min(codes, axis=1)))
         self.high.assign(tf.maximum(self.high, tf.reduce_max(codes, axis=1)))
         return tf.reduce_mean(losses, axis=1)
+
+
+def _joined(parts: Iterable[Sequence[np.ndarray]], n: int | None = None) -> list[np.ndarray]:
+    """Put the arrays of all parts one after another, and keep those of n models."""
+    return [np.concatenate(arrays)[:n] for arrays in zip(*parts, strict=True)]
 
 
 def _forward(layers: list, weights: Iterable, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -437,6 +472,7 @@ def _checked_data(
             "they are their own targets, and a pair (images, targets) beside targets=."
         )
     to_validate = validation_data if pair else (validation_data, None)
+    gc.collect()  # an earlier training's program refers to itself, and would keep its images
     data = _checked("images", images, targets, model)
     return data, _checked("validation_data", *to_validate, model)
 
