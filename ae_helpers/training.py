@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ae_helpers.model import quiet_start
+from ae_helpers.parameters import check_params
 
 with quiet_start():
     import keras
@@ -93,7 +94,7 @@ def train(
     (['loss', 'val_loss'], 2)
     """
     data, validation = _checked_data(autoencoder, images, targets, validation_data)
-    _check_counts(epochs=epochs, batch_size=batch_size)
+    check_params(epochs=epochs, batch_size=batch_size)
     optimizer = autoencoder.optimizer
     if not optimizer.built:
         optimizer.build(autoencoder.trainable_variables)
@@ -197,7 +198,7 @@ def train_many(
 
     Each model starts from its own ``keras.utils.set_random_seed(seed)`` and ``make_model()``,
     and has shuffles of its own: it ends as `train` after these two lines would end, but for
-    rounding, whichever other seeds are trained with it. A program trains up to eight of them,
+    rounding, whichever other seeds are trained with it. A program trains two at a time,
     and each core runs a program.
 
     Parameters
@@ -229,24 +230,24 @@ def train_many(
     ((2, 1), (2, 64, 2))
     """
     seeds, cores = list(seeds), os.cpu_count()
-    _check_counts(epochs=epochs, batch_size=batch_size)
     for seed in seeds:
-        _check_counts(0, seed=seed)
+        check_params(seed=seed, epochs=epochs, batch_size=batch_size)
     if not seeds:
         raise ValueError("train_many() was given no seeds: give at least one.")
-    size = math.ceil(len(seeds) / cores / math.ceil(len(seeds) / cores / STACK))
+    size = min(STACK, math.ceil(len(seeds) / cores))
     padded, members = seeds + seeds[-1:] * (-len(seeds) % size), []  # to whole stacks
     for seed in padded:
         keras.utils.set_random_seed(int(seed))
         members.append((make_model(), _shuffler()))
     first = members[0][0]
+    gc.collect()  # programs of an earlier call refer to themselves, and would keep its images
     data, validation = _checked_data(first, images, None, validation_data)
     idle = SimpleQueue()  # compiling takes longer than an epoch: a program a core, used in turn
     for _ in range(min(cores, len(padded) // size)):
         idle.put(_Stack(first, size, data, validation, batch_size))
     parts = [_Part(*zip(*members[i : i + size], strict=True)) for i in range(0, len(padded), size)]
 
-    def run(part: _Part, train: bool) -> tuple[np.ndarray, ...]:
+    def run(part: _Part, train: bool = True) -> tuple[np.ndarray, ...]:
         stack = idle.get()
         try:
             return stack.run(part, train)
@@ -258,7 +259,7 @@ def train_many(
     with ThreadPoolExecutor(cores) as threads:
         *_, start_range = _joined(threads.map(lambda part: run(part, train=False), parts))
         for epoch in range(epochs):
-            measured.append(_joined(threads.map(lambda part: run(part, train=True), parts)))
+            measured.append(_joined(threads.map(run, parts)))
             for name, values in zip(("loss", "val_loss"), measured[-1], strict=False):
                 named = {f"{name} of seed {s}": v for s, v in zip(padded, values, strict=True)}
                 _check_finite(named, epoch)
@@ -266,12 +267,12 @@ def train_many(
                 counted = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
                 losses = f"val_loss {values.min():.4f} to {values.max():.4f}"
                 print(f"{who}  {counted}  {losses}", flush=True)
-    n = len(seeds)
-    loss, val_loss, ranges = (
-        np.stack(arrays, axis=1)[:n] for arrays in zip(*measured, strict=True)
+    loss, val_loss, ranges = (np.stack(values, axis=1) for values in zip(*measured, strict=True))
+    code_range = np.concatenate([start_range[:, None], ranges], axis=1)
+    weights = _joined(part.weights for part in parts)
+    loss, val_loss, code_range, *weights = (
+        array[: len(seeds)] for array in (loss, val_loss, code_range, *weights)
     )
-    code_range = np.concatenate([start_range[:n, None], ranges], axis=1)
-    weights = [array[:n] for array in _joined(part.weights for part in parts)]
     return Trained(seeds, {"loss": loss, "val_loss": val_loss}, code_range, weights, make_model)
 
 
@@ -439,14 +440,6 @@ def _put_back(variables: list[keras.Variable], values: list[np.ndarray]) -> None
             continue
 
 
-def _check_counts(least: int = 1, **counts: Any) -> None:
-    for name, n in counts.items():
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
-            raise ValueError(
-                f"{name}={n!r} cannot work: it must be a whole number from {least} up."
-            )
-
-
 def _check_finite(logs: dict[str, float], epoch: int) -> None:
     for name, value in logs.items():
         if "loss" in name and not math.isfinite(value):
@@ -472,7 +465,6 @@ def _checked_data(
             "they are their own targets, and a pair (images, targets) beside targets=."
         )
     to_validate = validation_data if pair else (validation_data, None)
-    gc.collect()  # an earlier training's program refers to itself, and would keep its images
     data = _checked("images", images, targets, model)
     return data, _checked("validation_data", *to_validate, model)
 
