@@ -1,7 +1,7 @@
 """Training as `fit` does it, but with each epoch as one compiled program; many seeds at once.
 
-`fit` starts every batch anew from Python, and each start costs more than the batch's arithmetic.
-Here Keras' own step goes round in a loop within the program.
+`fit` starts every batch from Python, which costs more than its arithmetic; here Keras' own step
+goes round in a loop within the program.
 """
 
 import gc
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ with quiet_start():
 
 ROWS = 500  # images validated or encoded at a time, so that memory does not grow with the data
 STACK = 2  # seeds in a program: measured fastest of 1, 2, 4 and 8
-# What train_many() leaves to train(): optimizers and settings that look at more than one number
-# at a time, and so would mix the models; and what else it has no place for.
+# What train_many() leaves to train(): what looks at more than one number at a time, and so would
+# mix the models; and what else it has no place for.
 LEFT_TO_TRAIN = ("Adafactor", "Lamb", "Muon", "MultiOptimizer", "LossScaleOptimizer")
 LEFT_TO_TRAIN += ("clipnorm", "global_clipnorm", "loss_scale_factor", "use_ema")
 LEFT_TO_TRAIN += ("metrics", "weighted_metrics", "loss_weights")
@@ -141,9 +142,8 @@ class Trained:
     history : dict of str to numpy.ndarray
         ``"loss"`` and ``"val_loss"``, each ``(seeds, epochs)`` float64.
     code_range : numpy.ndarray
-        ``(seeds, epochs + 1, units)`` float32: largest less smallest value of each unit of the
-        code over the validation images, before training and after each epoch. A unit with
-        range 0 gives one and the same number for every image: it is dead.
+        ``(seeds, epochs + 1, units)`` float32: largest less smallest value of each code unit over
+        the validation images, before training and after each epoch; 0 is that of a dead unit.
     weights : list of numpy.ndarray
         ``(seeds, ...)`` float32, in the order of a model's ``get_weights()``.
     """
@@ -198,8 +198,7 @@ def train_many(
 
     Each model starts from its own ``keras.utils.set_random_seed(seed)`` and ``make_model()``,
     and has shuffles of its own: it ends as `train` after these two lines would end, but for
-    rounding, whichever other seeds are trained with it. A program trains two at a time,
-    and each core runs a program.
+    rounding, whichever other seeds are trained with it. Each core trains two at a time.
 
     Parameters
     ----------
@@ -244,10 +243,11 @@ def train_many(
     data, validation = _checked_data(first, images, None, validation_data)
     idle = SimpleQueue()  # compiling takes longer than an epoch: a program a core, used in turn
     for _ in range(min(cores, len(padded) // size)):
-        idle.put(_Stack(first, size, data, validation, batch_size))
-    parts = [_Part(*zip(*members[i : i + size], strict=True)) for i in range(0, len(padded), size)]
+        idle.put(stack := _Stack(first, size, data, validation, batch_size))
+    groups = (members[i : i + size] for i in range(0, len(padded), size))
+    parts = [stack.start(*zip(*group, strict=True)) for group in groups]
 
-    def run(part: _Part, train: bool = True) -> tuple[np.ndarray, ...]:
+    def run(part: SimpleNamespace, train: bool = True) -> tuple[np.ndarray, ...]:
         stack = idle.get()
         try:
             return stack.run(part, train)
@@ -264,12 +264,11 @@ def train_many(
                 named = {f"{name} of seed {s}": v for s, v in zip(padded, values, strict=True)}
                 _check_finite(named, epoch)
             if verbose:
-                counted = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
                 losses = f"val_loss {values.min():.4f} to {values.max():.4f}"
-                print(f"{who}  {counted}  {losses}", flush=True)
+                print(f"{who}  epoch {epoch + 1:{len(str(epochs))}}/{epochs}  {losses}", flush=True)
     loss, val_loss, ranges = (np.stack(values, axis=1) for values in zip(*measured, strict=True))
     code_range = np.concatenate([start_range[:, None], ranges], axis=1)
-    weights = _joined(part.weights for part in parts)
+    weights = _joined(part.state[: len(first.weights)] for part in parts)
     loss, val_loss, code_range, *weights = (
         array[: len(seeds)] for array in (loss, val_loss, code_range, *weights)
     )
@@ -278,15 +277,6 @@ def train_many(
 
 def _joined(parts: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-
-class _Part:
-    """The models that go through a program together: weights, optimizer state, shuffles."""
-
-    def __init__(self, models: Sequence[keras.Model], shuffles: Sequence[Callable]) -> None:
-        arrays = zip(*(model.get_weights() for model in models), strict=True)
-        self.weights = [np.stack(array) for array in arrays]
-        self.optimizer_state, self.shuffles = None, shuffles
 
 
 class _Stack:
@@ -299,7 +289,6 @@ class _Stack:
         self.weights = [keras.Variable(tf.zeros((size, *w.shape))) for w in model.weights]
         self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
         self.optimizer.build(self.weights)
-        self.at_start = [variable.numpy() for variable in self.optimizer.variables]
         shape = size, model.get_layer("code").output.shape[-1]
         self.total = tf.Variable(tf.zeros(size))  # of the losses of an epoch's images
         self.low, self.high = tf.Variable(tf.zeros(shape)), tf.Variable(tf.zeros(shape))
@@ -307,16 +296,20 @@ class _Stack:
         self.test_epoch = _program(self, self.test_step, validation, ROWS, size)
         self.n_images, self.n_validation = len(data[0]), len(validation[0])
 
-    def run(self, part: _Part, train: bool) -> tuple[np.ndarray, ...]:
+    def start(self, models: Sequence[keras.Model], shuffles: Sequence[Callable]) -> SimpleNamespace:
+        """Lay out models to be trained: their weights, a new optimizer's state, their shuffles."""
+        arrays = zip(*(model.get_weights() for model in models), strict=True)
+        state = [v.numpy() for v in self.optimizer.variables]
+        return SimpleNamespace(state=[*map(np.stack, arrays), *state], shuffles=shuffles)
+
+    def run(self, part: SimpleNamespace, train: bool) -> tuple[np.ndarray, ...]:
         """Train a part for an epoch and validate it: losses, validation losses, code ranges."""
-        _put_back(self.weights, part.weights)
-        losses = ()
+        variables, losses = self.weights + self.optimizer.variables, ()
+        _put_back(variables, part.state)
         if train:
-            _put_back(self.optimizer.variables, part.optimizer_state or self.at_start)
             order = np.stack([shuffle(self.n_images) for shuffle in part.shuffles])
             losses = (self.train_epoch(order)[0] / self.n_images,)
-            part.weights = [variable.numpy() for variable in self.weights]
-            part.optimizer_state = [variable.numpy() for variable in self.optimizer.variables]
+            part.state = [variable.numpy() for variable in variables]
         total, code_range = self.test_epoch()
         return *losses, total / self.n_validation, code_range
 
@@ -341,11 +334,6 @@ class _Stack:
         self.low.assign(tf.minimum(self.low, tf.reduce_min(codes, axis=1)))
         self.high.assign(tf.maximum(self.high, tf.reduce_max(codes, axis=1)))
         return tf.reduce_mean(losses, axis=1)
-
-
-def _joined(parts: Iterable[Sequence[np.ndarray]], n: int | None = None) -> list[np.ndarray]:
-    """Put the arrays of all parts one after another, and keep those of n models."""
-    return [np.concatenate(arrays)[:n] for arrays in zip(*parts, strict=True)]
 
 
 def _forward(layers: list, weights: Iterable, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
