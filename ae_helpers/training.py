@@ -1,29 +1,33 @@
 """Training as `fit` does it, but with each epoch as one compiled program; many seeds at once.
 
-`fit` starts every batch anew from Python, and each start costs more than the batch's arithmetic.
-Here Keras' own step goes round in a loop within the program.
+`fit` starts every batch from Python, which costs more than its arithmetic; here Keras' own step
+goes round in a loop within the program.
 """
 
+import gc
 import math
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from ae_helpers.model import quiet_start
+from ae_helpers.parameters import check_params
 
 with quiet_start():
     import keras
     import tensorflow as tf
 
 ROWS = 500  # images validated or encoded at a time, so that memory does not grow with the data
-STACK = 8  # seeds in a program, at most
-# What train_many() leaves to train(): optimizers and settings that look at more than one number
-# at a time, and so would mix the models; and what else it has no place for.
+STACK = 2  # seeds in a program: measured fastest of 1, 2, 4 and 8
+# What train_many() leaves to train(): what looks at more than one number at a time, and so would
+# mix the models; and what else it has no place for.
 LEFT_TO_TRAIN = ("Adafactor", "Lamb", "Muon", "MultiOptimizer", "LossScaleOptimizer")
 LEFT_TO_TRAIN += ("clipnorm", "global_clipnorm", "loss_scale_factor", "use_ema")
 LEFT_TO_TRAIN += ("metrics", "weighted_metrics", "loss_weights")
@@ -91,7 +95,7 @@ def train(
     (['loss', 'val_loss'], 2)
     """
     data, validation = _checked_data(autoencoder, images, targets, validation_data)
-    _check_counts(epochs=epochs, batch_size=batch_size)
+    check_params(epochs=epochs, batch_size=batch_size)
     optimizer = autoencoder.optimizer
     if not optimizer.built:
         optimizer.build(autoencoder.trainable_variables)
@@ -138,9 +142,8 @@ class Trained:
     history : dict of str to numpy.ndarray
         ``"loss"`` and ``"val_loss"``, each ``(seeds, epochs)`` float64.
     code_range : numpy.ndarray
-        ``(seeds, epochs + 1, units)`` float32: largest less smallest value of each unit of the
-        code over the validation images, before training and after each epoch. A unit with
-        range 0 gives one and the same number for every image: it is dead.
+        ``(seeds, epochs + 1, units)`` float32: largest less smallest value of each code unit over
+        the validation images, before training and after each epoch; 0 is that of a dead unit.
     weights : list of numpy.ndarray
         ``(seeds, ...)`` float32, in the order of a model's ``get_weights()``.
     """
@@ -195,8 +198,7 @@ def train_many(
 
     Each model starts from its own ``keras.utils.set_random_seed(seed)`` and ``make_model()``,
     and has shuffles of its own: it ends as `train` after these two lines would end, but for
-    rounding, whichever other seeds are trained with it. A program trains up to eight of them,
-    and each core runs a program.
+    rounding, whichever other seeds are trained with it. Each core trains two at a time.
 
     Parameters
     ----------
@@ -226,68 +228,90 @@ def train_many(
     >>> many.history["val_loss"].shape, many.codes(images).shape
     ((2, 1), (2, 64, 2))
     """
-    seeds, members = list(seeds), []
-    _check_counts(epochs=epochs, batch_size=batch_size)
+    seeds, cores = list(seeds), os.cpu_count()
     for seed in seeds:
-        _check_counts(0, seed=seed)
-        keras.utils.set_random_seed(int(seed))
-        members.append((make_model(), _shuffler()))
+        check_params(seed=seed, epochs=epochs, batch_size=batch_size)
     if not seeds:
         raise ValueError("train_many() was given no seeds: give at least one.")
-    data, validation = _checked_data(members[0][0], images, None, validation_data)
-    size = min(STACK, -(-len(seeds) // os.cpu_count()))
-    parts = [members[i : i + size] for i in range(0, len(seeds), size)]
-    stacks = [_Stack(part, data, validation, batch_size) for part in parts]
+    size = min(STACK, math.ceil(len(seeds) / cores))
+    padded, members = seeds + seeds[-1:] * (-len(seeds) % size), []  # to whole stacks
+    for seed in padded:
+        keras.utils.set_random_seed(int(seed))
+        members.append((make_model(), _shuffler()))
+    first = members[0][0]
+    gc.collect()  # programs of an earlier call refer to themselves, and would keep its images
+    data, validation = _checked_data(first, images, None, validation_data)
+    idle = SimpleQueue()  # compiling takes longer than an epoch: a program a core, used in turn
+    for _ in range(min(cores, len(padded) // size)):
+        idle.put(stack := _Stack(first, size, data, validation, batch_size))
+    groups = (members[i : i + size] for i in range(0, len(padded), size))
+    parts = [stack.start(*zip(*group, strict=True)) for group in groups]
+
+    def run(part: SimpleNamespace, train: bool = True) -> tuple[np.ndarray, ...]:
+        stack = idle.get()
+        try:
+            return stack.run(part, train)
+        finally:
+            idle.put(stack)
+
     who = f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
     measured = []
-    with ThreadPoolExecutor(os.cpu_count()) as cores:
-
-        def from_all(method: Callable) -> list[np.ndarray]:
-            return [np.concatenate(some) for some in zip(*cores.map(method, stacks), strict=True)]
-
-        _, start_range = from_all(_Stack.validate)
+    with ThreadPoolExecutor(cores) as threads:
+        *_, start_range = _joined(threads.map(lambda part: run(part, train=False), parts))
         for epoch in range(epochs):
-            measured.append(from_all(_Stack.epoch))
+            measured.append(_joined(threads.map(run, parts)))
             for name, values in zip(("loss", "val_loss"), measured[-1], strict=False):
-                named = {f"{name} of seed {s}": v for s, v in zip(seeds, values, strict=True)}
+                named = {f"{name} of seed {s}": v for s, v in zip(padded, values, strict=True)}
                 _check_finite(named, epoch)
             if verbose:
-                counted = f"epoch {epoch + 1:{len(str(epochs))}}/{epochs}"
                 losses = f"val_loss {values.min():.4f} to {values.max():.4f}"
-                print(f"{who}  {counted}  {losses}", flush=True)
+                print(f"{who}  epoch {epoch + 1:{len(str(epochs))}}/{epochs}  {losses}", flush=True)
     loss, val_loss, ranges = (np.stack(values, axis=1) for values in zip(*measured, strict=True))
     code_range = np.concatenate([start_range[:, None], ranges], axis=1)
-    weights = [
-        np.concatenate(some) for some in zip(*(stack.weights for stack in stacks), strict=True)
-    ]
+    weights = _joined(part.state[: len(first.weights)] for part in parts)
+    loss, val_loss, code_range, *weights = (
+        array[: len(seeds)] for array in (loss, val_loss, code_range, *weights)
+    )
     return Trained(seeds, {"loss": loss, "val_loss": val_loss}, code_range, weights, make_model)
 
 
-class _Stack:
-    """Models that one program trains side by side: each weight has a first axis of models."""
+def _joined(parts: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
-    def __init__(self, members: list, data: Data, validation: Data, batch_size: int) -> None:
-        models, self.shuffles = zip(*members, strict=True)
-        self.layers, self.loss = _chain(models[0])
-        arrays = zip(*(model.get_weights() for model in models), strict=True)
-        self.weights = [keras.Variable(np.stack(array)) for array in arrays]
-        self.optimizer = models[0].optimizer
+
+class _Stack:
+    """A program that trains models side by side: each weight has a first axis of models."""
+
+    def __init__(
+        self, model: keras.Model, size: int, data: Data, validation: Data, batch_size: int
+    ) -> None:
+        self.layers, self.loss = _chain(model)
+        self.weights = [keras.Variable(tf.zeros((size, *w.shape))) for w in model.weights]
+        self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
         self.optimizer.build(self.weights)
-        n, units = len(models), models[0].get_layer("code").output.shape[-1]
-        self.total = tf.Variable(tf.zeros(n))  # of the losses of an epoch's images
-        self.low, self.high = tf.Variable(tf.zeros((n, units))), tf.Variable(tf.zeros((n, units)))
-        self.train_epoch = _program(self, self.train_step, data, batch_size, n)
-        self.test_epoch = _program(self, self.test_step, validation, ROWS, n)
+        shape = size, model.get_layer("code").output.shape[-1]
+        self.total = tf.Variable(tf.zeros(size))  # of the losses of an epoch's images
+        self.low, self.high = tf.Variable(tf.zeros(shape)), tf.Variable(tf.zeros(shape))
+        self.train_epoch = _program(self, self.train_step, data, batch_size, size)
+        self.test_epoch = _program(self, self.test_step, validation, ROWS, size)
         self.n_images, self.n_validation = len(data[0]), len(validation[0])
 
-    def epoch(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Train, then validate: losses, validation losses, ranges of the code."""
-        total, _ = self.train_epoch(np.stack([shuffle(self.n_images) for shuffle in self.shuffles]))
-        return total / self.n_images, *self.validate()
+    def start(self, models: Sequence[keras.Model], shuffles: Sequence[Callable]) -> SimpleNamespace:
+        """Lay out models to be trained: their weights, a new optimizer's state, their shuffles."""
+        arrays = zip(*(model.get_weights() for model in models), strict=True)
+        state = [v.numpy() for v in self.optimizer.variables]
+        return SimpleNamespace(state=[*map(np.stack, arrays), *state], shuffles=shuffles)
 
-    def validate(self) -> tuple[np.ndarray, np.ndarray]:
+    def run(self, part: SimpleNamespace, train: bool) -> tuple[np.ndarray, ...]:
+        """Train a part for an epoch and validate it: losses, validation losses, code ranges."""
+        variables, losses = self.weights + self.optimizer.variables, ()
+        _put_back(variables, part.state)
+        if train:
+            order = np.stack([shuffle(self.n_images) for shuffle in part.shuffles])
+            losses = (self.train_epoch(order)[0] / self.n_images,)
+            part.state = [variable.numpy() for variable in variables]
         total, code_range = self.test_epoch()
-        return total / self.n_validation, code_range
+        return *losses, total / self.n_validation, code_range
 
     def reset_metrics(self) -> None:
         self.total.assign(tf.zeros_like(self.total))
@@ -402,14 +426,6 @@ def _put_back(variables: list[keras.Variable], values: list[np.ndarray]) -> None
             return
         except KeyboardInterrupt:
             continue
-
-
-def _check_counts(least: int = 1, **counts: Any) -> None:
-    for name, n in counts.items():
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
-            raise ValueError(
-                f"{name}={n!r} cannot work: it must be a whole number from {least} up."
-            )
 
 
 def _check_finite(logs: dict[str, float], epoch: int) -> None:

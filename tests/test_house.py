@@ -153,7 +153,7 @@ def imports_of(path):
         ("widgets/page", set()),
         ("widgets/drawing_board", set()),
         ("widgets/latent_map", {"legend", "numpy_layers", "widgets.page"}),
-        ("training", {"model"}),
+        ("training", {"model", "parameters"}),
         ("runs", {"model", "numpy_layers", "parameters"}),
     ],
 )

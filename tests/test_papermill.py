@@ -15,7 +15,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from PIL import Image
 
-from ae_helpers import load_mnist, load_run
+from ae_helpers import build_autoencoder, load_mnist, load_run, prepare, save_run, train
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 OTHER = {
@@ -86,17 +86,22 @@ def run_to_the_end(run):
 
 
 @pytest.fixture(scope="module")
-def trained(run_to_the_end, other_data):
-    """03 with other parameters, from the repository's root."""
-    options = {"run_name": "other", "data_source": other_data, **OTHER}
+def trained_with_three(run_to_the_end, other_data):
+    """03 with other parameters and a code of three numbers, from the repository's root."""
+    options = {"run_name": "three", "data_source": other_data, "latent_dim": 3, **OTHER}
     run_to_the_end("03_training", cwd=NOTEBOOKS.parent, **options)
 
 
-@pytest.fixture(scope="module")
-def trained_with_three(run_to_the_end):
-    """03 with a code of three numbers, from another folder."""
-    small = {"data_source": "sample", "epochs": 1, "n_train": 500}
-    run_to_the_end("03_training", run_name="three", latent_dim=3, **small)
+@pytest.fixture
+def trained(runs_dir, other_data):
+    """A run on other data, as 03 saves it."""
+    (images, _), (test_images, _) = load_mnist(other_data)
+    autoencoder, _, _ = build_autoencoder(latent_activation="linear")
+    autoencoder.compile(optimizer="adam", loss="binary_crossentropy")
+    test_images = prepare(test_images)
+    history = train(autoencoder, prepare(images), validation_data=test_images, epochs=2, verbose=0)
+    network = {"hidden_dim": 32, "latent_dim": 2, "latent_activation": "linear"}
+    save_run("other", autoencoder, history, network | {"seed": 3})
 
 
 def figures_of(notebook):
@@ -144,18 +149,13 @@ def refusal_of(name, **parameters):
 # -- what works
 
 
-def test_03_runs_from_the_repository_with_other_parameters(trained):
-    other = load_run("other")
-    assert OTHER.items() <= other.params.items()
-    assert other.encoder_weights[-1][2] == "linear"
-    assert len(other.history["val_loss"]) == 2
-    assert other.metrics["data"] == "not MNIST"
-
-
-def test_03_runs_from_another_folder_with_a_code_of_three(trained_with_three):
+def test_03_runs_with_other_parameters_and_data_and_a_code_of_three(trained_with_three, runs_dir):
     three = load_run("three")
+    assert OTHER.items() <= three.params.items()
     assert three.encoder_weights[-1][0].shape == (32, 3)
-    assert three.metrics["data"] == "MNIST sample"
+    assert three.encoder_weights[-1][2] == "linear"
+    assert len(three.history["val_loss"]) == 2
+    assert three.metrics["data"] == "not MNIST"
 
 
 def test_01_runs_on_other_data_than_mnist(run_to_the_end, other_data):

@@ -17,6 +17,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 CELL_TIMEOUT = 1800  # seconds; the longest cell takes under a minute on two cores
 # Without keys each kernel would print that its connection, on this machine, is not encrypted.
 ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})
+QUIET = ["--log-level=CRITICAL"]  # else a slow kernel says that its shutdown interrupts it
 
 
 def run_course(out: Path) -> bool:
@@ -131,6 +132,7 @@ def _execute(path: Path, executed: Path) -> str:
             execution_timeout=CELL_TIMEOUT,
             progress_bar=False,
             config=ENCRYPTED,
+            extra_arguments=QUIET,
         )
     except papermill.PapermillExecutionError as error:
         return f"cell {error.exec_count} failed: {error.ename}: {error.evalue}"

@@ -31,21 +31,14 @@ def run_on_worker(
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Do one run, on this machine or on that of a Dask worker; nothing needs a shared folder.
 
-    Parameters
-    ----------
-    task
-        ``notebook`` (JSON text), ``params`` (those given to the run), ``timeout`` (seconds, or
-        None), ``version`` (of this package, where the sweep is; another one is a RuntimeError)
-        and ``folder`` (in which to work; None for the Dask worker's).
-    stop
-        Set when the run is to end at once, and nobody wants its result.
+    ``task`` has ``notebook`` (JSON text), ``params`` (those given to the run), ``timeout``
+    (seconds, or None), ``version`` (of this package where the sweep is; another one is a
+    RuntimeError) and ``folder`` (in which to work; None for the Dask worker's). ``stop`` is set
+    when the run is to end at once, and nobody wants its result.
 
-    Returns
-    -------
-    outcome, files
-        ``outcome``: ``status`` (``"done"`` or ``"failed"``), ``error``, ``metrics``,
-        ``seconds`` and ``versions``. ``files``: path in the run's folder to content; the executed
-        notebook (of a failed run as far as it came) and what it saved.
+    The outcome has ``status`` (``"done"`` or ``"failed"``), ``error``, ``metrics``, ``seconds``
+    and ``versions``; the files, by their path in the run's folder, are the executed notebook (of
+    a failed run as far as it came) and what it saved.
     """
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     if versions["ae-helpers"] != task["version"]:
@@ -76,10 +69,7 @@ def run_on_worker(
 
 
 def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> str | None:
-    """Run the notebook in a process of its own, in ``run/``; return what went wrong, if anything.
-
-    What is not the notebook's lies beside it: what it is given, its log, the kernel's file.
-    """
+    """Run the notebook in a process of its own, in ``run/``; return what went wrong, if any."""
     (place / "run" / "runs").mkdir(parents=True)
     (place / "input.ipynb").write_text(task["notebook"], encoding="utf-8")
     (place / "params.json").write_text(json.dumps(task["params"]))

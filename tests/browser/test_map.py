@@ -293,8 +293,8 @@ def test_a_drag_plays_the_walk_between_its_ends(open_either, shown):
     )
     drag(page, shown, start, end)
     page.locator(".original figcaption", has_text="Chosen original: 7").wait_for()
-    seen = [tuple(float(p.split("=")[1]) for p in t.split("   ")) for t in page.evaluate("seen")]
-    xs = np.array(seen)[:, 0]
+    firsts = [text.split("   ")[0].split("=")[1] for text in page.evaluate("seen")]
+    xs = np.array([float(x.replace("−", "-")) for x in firsts])
     walk = xs[np.flatnonzero(np.abs(xs - start[0]) < 0.01).max() :]  # after the drag
     assert len(walk) > 5, "several steps on the way"
     assert (np.diff(walk) >= 0).all()
