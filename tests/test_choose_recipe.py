@@ -79,7 +79,7 @@ def test_all_recipes_have_one_seed_and_the_best_more(tiny, validated_on, tmp_pat
     (images, _), _ = ae_helpers.load_mnist("sample")
     assert len(validated_on) == 3
     for X_val in validated_on:  # the last sixth of the training images
-        assert np.array_equal(X_val, ae_helpers.prepare(images[-667:]))
+        assert np.array_equal(X_val, ae_helpers.prepare(images[-666:]))
 
     again = choose("quick", tmp_path, workers=1, **SMALL)
     assert len(validated_on) == 3, "what is done is not trained again"
