@@ -17,7 +17,7 @@ collect_ignore = ["tools/recipe.ipynb"]
 
 # So that neither of two workers begins a long file when the other has nothing left to do.
 LONGEST_FIRST = [
-    "notebooks/08_parameterized_runs.ipynb",
+    "notebooks/09_parameterized_runs.ipynb",
     "notebooks/06_why_results_differ.ipynb",
     "tests/test_training.py",
     "tests/test_sweep.py",

@@ -26,7 +26,7 @@ from ae_helpers.exercises.notebook_07 import (
     check_hole,
     check_nats,
 )
-from ae_helpers.exercises.notebook_08 import (
+from ae_helpers.exercises.notebook_09 import (
     check_own_sweep,
     check_run_count,
     check_values,

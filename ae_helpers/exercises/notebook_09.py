@@ -1,4 +1,4 @@
-"""Checks for the exercises of notebook 08, parameterized runs."""
+"""Checks for the exercises of notebook 09, parameterized runs."""
 
 import re
 from collections.abc import Sequence
