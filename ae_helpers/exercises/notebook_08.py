@@ -1,0 +1,87 @@
+"""Checks for the exercises of notebook 08, where not to trust it."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ae_helpers.exercises.answers import as_array, as_text, number_verdict, verdict
+
+
+def check_hole(
+    answer: Any, codes: np.ndarray, z_range: np.ndarray, far: float, k: int = 10
+) -> None:
+    """Check a point in the codes' range whose ``k``-th nearest code is farther than ``far``.
+
+    The codes are ``(n, 2)``; ``z_range`` is ``(2, 2)``: the lowest z₁ and z₂, then the highest.
+
+    Examples
+    --------
+    >>> codes = np.array([[0.0, 0.0], [4.0, 4.0]])
+    >>> check_hole((2, 2), codes, [[0, 0], [4, 4]], far=2, k=1)
+    Right: from there to code number 1 it is 2.83, and far begins at 2.
+    >>> check_hole((9, 9), codes, [[0, 0], [4, 4]], far=2)
+    Not yet: the point lies outside z_range.
+    """
+    point = as_array(answer)
+    problem, distance = None, math.nan
+    if point is None or point.size != 2:
+        problem = "a point is two numbers, such as (5.0, 20.0)."
+    elif (point.ravel() < z_range[0]).any() or (point.ravel() > z_range[1]).any():
+        problem = "the point lies outside z_range."
+    else:
+        distances = np.linalg.norm(codes - point.ravel(), axis=1)
+        distance = float(np.sort(distances)[min(k, len(codes)) - 1])
+        if distance <= far:
+            problem = f"code number {k} is only {as_text(distance)} away, not over {as_text(far)}."
+    praise = f"from there to code number {k} it is {as_text(distance)}, and far begins at "
+    verdict(answer, problem, f"{praise}{as_text(far)}.")
+
+
+def check_caught(
+    answer: Any, of_ordinary: np.ndarray, of_strange: np.ndarray, false_alarms: float
+) -> None:
+    """Check the share of strange images that a limit catches; the ordinary ones set the limit.
+
+    Examples
+    --------
+    >>> check_caught(0.75, np.arange(100), [50, 97, 98, 200], false_alarms=0.05)
+    Right: so many are above the limit of 94; the other 0.25 slip through.
+    """
+    limit = np.quantile(of_ordinary, 1 - false_alarms)
+    truth = float(np.mean(np.asarray(of_strange) > limit))
+    hints = {
+        float(np.mean(np.asarray(of_strange) > np.quantile(of_ordinary, 0.95))): (
+            "that is with the old limit; set a new one."
+        ),
+        1 - truth: "that is the share that slips through.",
+        100 * truth: "that is in percent; the answer is a share, from 0 to 1.",
+        float(np.sum(np.asarray(of_strange) > limit)): "that is a count; divide it.",
+    }
+    hint = "take the limit from the validation digits, and the mean of a comparison with it."
+    praise = f"so many are above the limit of {as_text(limit)}; "
+    praise += f"the other {as_text(1 - truth)} slip through."
+    number_verdict(answer, truth, 0.005, "a share, from 0 to 1", hints, hint, praise)
+
+
+def check_any_alarm(answer: Any, alarms: np.ndarray) -> None:
+    """Check the share of images for which at least one of several detectors raises an alarm.
+
+    ``alarms`` has a row for each detector and a column for each image.
+
+    Examples
+    --------
+    >>> check_any_alarm(0.75, [[True, True, False, False], [False, True, True, False]])
+    Right: each alone has at most 0.5; together they raise 0.75.
+    """
+    alarms = np.asarray(alarms, bool)
+    truth, alone = float(alarms.any(axis=0).mean()), alarms.mean(axis=1)
+    hints = {
+        float(alone.sum()): "you added the rates; an image may raise two alarms at once.",
+        float(alarms.all(axis=0).mean()): "that is the share that raises all of them.",
+        1 - truth: "that is the share that raises none.",
+        100 * truth: "that is in percent; the answer is a share, from 0 to 1.",
+    }
+    hint = "an image counts once, if one alarm or more is raised."
+    praise = f"each alone has at most {as_text(alone.max())}; together they raise {as_text(truth)}."
+    number_verdict(answer, truth, 0.003, "a share, from 0 to 1", hints, hint, praise)
