@@ -11,6 +11,7 @@ _HOME = {
     "load_mnist": "data",
     "data_name": "data",
     "prepare": "data",
+    "split_validation": "data",
     "build_autoencoder": "model",
     "quiet_start": "model",
     "train": "training",

@@ -104,6 +104,44 @@ def prepare(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype("float32") / np.float32(255)
 
 
+def split_validation(images: np.ndarray, labels: np.ndarray) -> tuple[Arrays, Arrays]:
+    """Keep the last sixth of the training part for validation: of the full MNIST 10,000 images.
+
+    Choose on these, whatever you choose (a learning rate, the number of epochs, one model out of
+    several), and leave the test part for one last measurement.
+
+    Parameters
+    ----------
+    images, labels
+        The training part of `load_mnist`, or its images after `prepare`. Nothing is shuffled: if
+        your own data are sorted, mix them first.
+
+    Returns
+    -------
+    (X_train, y_train), (X_validation, y_validation)
+        Of the full set 50,000 and 10,000, of the sample 3,334 and 666.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than six images, or not one label for each.
+
+    Examples
+    --------
+    >>> (X_train, _), (_, y_validation) = split_validation(np.ones((60, 784)), np.arange(60) % 10)
+    >>> X_train.shape, y_validation.tolist()
+    ((50, 784), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    """
+    n_validation = len(images) // 6
+    if not n_validation or len(labels) != len(images):
+        raise ValueError(
+            f"split_validation() was given {len(images)} images and {len(labels)} labels; it "
+            "takes six images or more, with one label for each."
+        )
+    train, validation = slice(None, -n_validation), slice(-n_validation, None)
+    return (images[train], labels[train]), (images[validation], labels[validation])
+
+
 def data_name(train: Arrays, test: Arrays) -> str:
     """Say which data `load_mnist` returned: ``"MNIST"``, ``"MNIST sample"`` or ``"not MNIST"``.
 

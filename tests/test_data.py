@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ae_helpers import data, data_name, load_mnist, prepare
+from ae_helpers import data, data_name, load_mnist, prepare, split_validation
 
 
 @pytest.fixture
@@ -75,6 +75,27 @@ def test_auto_takes_the_file_that_the_environment_names(npz, monkeypatch):
         monkeypatch.setenv("AE_MNIST", name)
         (X_train, _), _ = load_mnist()
         assert len(X_train) == 20
+
+
+def test_the_last_sixth_is_for_validation_and_nothing_is_lost_or_moved():
+    train, _ = load_mnist("sample")
+    left, validation = split_validation(*train)
+    assert (len(left[0]), len(validation[0])) == (3334, 666)
+    for whole, first, last in zip(train, left, validation, strict=True):
+        np.testing.assert_array_equal(np.concatenate([first, last]), whole)
+
+
+def test_of_the_full_set_the_last_10000_are_for_validation(full_mnist):
+    (images, labels), _ = full_mnist
+    _, (X_validation, y_validation) = split_validation(images, labels)
+    np.testing.assert_array_equal(X_validation, images[50000:])
+    np.testing.assert_array_equal(y_validation, labels[50000:])
+
+
+@pytest.mark.parametrize(("n_images", "n_labels"), [(5, 5), (60, 59), (0, 0)])
+def test_what_cannot_be_split_is_refused(n_images, n_labels):
+    with pytest.raises(ValueError, match=f"given {n_images} images and {n_labels} labels; it"):
+        split_validation(np.zeros((n_images, 784)), np.zeros(n_labels))
 
 
 class LoginPage(http.server.BaseHTTPRequestHandler):
