@@ -6,7 +6,7 @@ data, so that the checks hold for the full MNIST, the sample, and your own data.
 """
 
 # ruff: noqa: F401 (the names are handed on)
-from ae_helpers.exercises.notebook_01 import check_empty_pixels, check_most_ink, check_most_varied
+from ae_helpers.exercises.notebook_01 import check_empty_pixels, check_most_ink, check_nearest_image
 from ae_helpers.exercises.notebook_02 import (
     check_first_half,
     check_negative_bias,
