@@ -11,9 +11,9 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from test_notebooks import ALL, cells_of, outputs_of, texts_of
+from test_notebooks import ALL, COURSE, cells_of, outputs_of, read, texts_of
 
-NOT_YET = ("03", "04", "05", "06", "07", "08")  # each leaves this list when it is mended
+NOT_YET = ("04", "05", "06", "07", "08")  # each leaves this list when it is mended
 
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 SOURCE = re.compile(r"https://|\bthe article\b", re.IGNORECASE)
@@ -63,6 +63,15 @@ MENDED = [path for path in ALL if path.name[:2] not in NOT_YET]
 @pytest.mark.parametrize("path", MENDED, ids=lambda path: "/".join(path.parts[-2:]))
 def test_every_number_in_the_prose_is_shown_or_has_a_source(path):
     assert not list(unshown(path))
+
+
+@pytest.mark.parametrize("path", [p for p in MENDED if p in COURSE], ids=lambda path: path.stem)
+def test_a_notebook_says_how_long_it_is(path):
+    title, *_ = prose = [cell.source for cell in cells_of(path, "markdown")]
+    ((words, cells),) = re.findall(r"minutes to read \(([\d,]+) words in (\d+) cells\)", title)
+    n_words = len(CODE.sub("", " ".join(prose)).split())
+    assert abs(int(words.replace(",", "")) / n_words - 1) < 0.1, f"{path.stem}: {n_words} words"
+    assert int(cells) == len(read(path).cells), f"{path.stem}: {len(read(path).cells)} cells"
 
 
 def test_a_number_that_stands_nowhere_is_found(tmp_path):

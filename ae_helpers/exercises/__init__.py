@@ -12,7 +12,11 @@ from ae_helpers.exercises.notebook_02 import (
     check_negative_bias,
     check_parameter_count,
 )
-from ae_helpers.exercises.notebook_03 import check_grey_loss, check_mean_digit_mse, check_steps
+from ae_helpers.exercises.notebook_03 import (
+    check_best_grey,
+    check_mean_digit_mse,
+    check_worst_class,
+)
 from ae_helpers.exercises.notebook_04 import (
     check_nearest_label,
     check_second_pair,
