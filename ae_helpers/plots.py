@@ -251,10 +251,9 @@ def show_loss(
         )
     axis.set(xlabel="epoch", ylabel="loss")
     axis.xaxis.get_major_locator().set_params(integer=True)
-    # Below the highest mark, and opaque, because it may lie on another.
-    axis.legend(
-        loc="upper right", bbox_to_anchor=(1, 0.93), frameon=True, framealpha=1, edgecolor="none"
-    )
+    # Below the highest mark, where least is drawn, and opaque, because it may lie on another.
+    below = (0, 0, 1, 0.93)
+    axis.legend(loc="best", bbox_to_anchor=below, frameon=True, framealpha=1, edgecolor="none")
     show(figure, alt)
 
 

@@ -22,6 +22,11 @@ X[y == 1] = random.choice(np.array([0, 200], "uint8"), (310, 28, 28))
 X[y == 2] += 100
 X[:, :2] = 0  # 56 pixels are black in every image
 X_flat, X_other = X.reshape(930, 784) / 255, 1 - X[:100].reshape(100, 784) / 255
+# A 1 is nearer to the plain 0s than to another 1.
+nearest = [y[::2][((X_flat[::2] - x) ** 2).sum(axis=1).argmin()] for x in X_flat[1::2]]
+same = np.mean(np.array(nearest) == y[1::2])
+dark = X_flat[y < 2]
+inverted = np.where((y == 2)[:, None], 1 - X_flat, X_flat)
 mse = np.mean((X_other - X_flat.mean(axis=0)) ** 2)
 
 table = np.eye(10) * 50
@@ -49,12 +54,16 @@ z_range = np.array([[0, 0], [12, 12]])
 CASES = {
     "check_empty_pixels": (56, [728, int((X == 0).sum()), 57, 0.5], (X,)),
     "check_most_ink": (2, [0, 10, -1, 2.5], (X, y)),
-    "check_most_varied": (1, [2, 0, 7], (X, y)),
+    "check_nearest_image": (
+        same,
+        [100 * same, 1 - same, 465 * same, 0.5],
+        (X[::2], y[::2], X[1::2], y[1::2]),
+    ),
     "check_parameter_count": (101651, [51154, 100736, 102435, 101650], ()),
     "check_negative_bias": (0, [0.5, -100, 1], ()),
-    "check_grey_loss": (np.log(2), [0.5, -0.693, 1, 0.30, 0.7], ()),
+    "check_best_grey": (dark.mean(), [0.5, 0, 1 - dark.mean(), 255 * dark.mean()], (dark,)),
     "check_mean_digit_mse": (mse, [mse**0.5, mse * 784, 2 * mse], (X_flat, X_other)),
-    "check_steps": (12, [9, 4, 300, 11], (100, 32, 3)),
+    "check_worst_class": (2, [0, 1, 10, 2.5], (X_flat, y, inverted)),
     "check_second_pair": ((5, 8), [(4, 9), (3, 5), (5, 5), 5, (5, 8, 9)], (table,)),
     "check_nearest_label": (630 / 930, [300 / 930, 67.7, 0.75, -1], (near, y)),
     "check_widest_class": (1, [0, 3], (codes, y)),
@@ -125,11 +134,12 @@ def test_a_check_knows_the_truth_and_refuses_all_else(said, name, autoencoder):
 
 HINTS = [
     ("check_negative_bias", -100, "between 0 and 1"),
-    ("check_grey_loss", -0.693, "minus sign"),
-    ("check_grey_loss", 1, "in bits"),
+    ("check_best_grey", 0.5, "more dark pixels"),
+    ("check_best_grey", 0, "without limit"),
+    ("check_nearest_image", 100 * same, "percent"),
+    ("check_nearest_image", 1 - same, "another label"),
     ("check_mean_digit_mse", mse**0.5, "the root"),
     ("check_mean_digit_mse", mse * 784, "the sum"),
-    ("check_steps", 4, "one epoch"),
     ("check_nearest_label", 300 / 930, "is wrong"),
     ("check_nearest_label", 67.7, "percent"),
     ("check_nearest_label", 630, "a sum"),
@@ -153,13 +163,27 @@ def test_a_guess_is_compared_with_the_answer(said):
     assert "Your guess was 2: you saw it coming." in said("check_most_ink", 2, guess=2)
     assert "Your guess was 1: it comes in place 3." in said("check_most_ink", 2, guess=1)
     share = 630 / 930
+    assert "0.33 too high" in said("check_nearest_image", same, guess=1)
+    assert "0.07 too low" in said("check_nearest_image", same, guess="60 %")
     assert "0.32 too high" in said("check_nearest_label", share, guess=1)
     assert "0.18 too low" in said("check_nearest_label", share, guess=50)  # per cent
     assert "which is close" in said("check_nearest_label", share, guess=0.7)
     assert "Your guess was 2; " in said("check_middle", middle, guess=2)
 
 
-@pytest.mark.parametrize("name", ["check_most_ink", "check_nearest_label", "check_middle"])
+@pytest.mark.parametrize("guess", [1, "1", "the 1s", np.int64(1), [1], {1}, np.array([1.0])])
+def test_a_guess_is_taken_in_any_form(said, guess):
+    assert "Your guess was 1: it comes in place 3." in said("check_most_ink", 2, guess=guess)
+
+
+@pytest.mark.parametrize("guess", ["one of them", "1 or 2", {1, 2}, [[1], [1, 2]], object(), {}])
+def test_what_is_no_guess_is_refused_in_words(said, guess):
+    told = said("check_most_ink", 2, guess=guess)
+    assert told.startswith("Right: ") and "Your guess is not one number" in told
+    assert "Your guess was 12, which is no class here." in said("check_most_ink", 2, guess=12)
+
+
+@pytest.mark.parametrize("name", ["check_nearest_label", "check_middle"])
 def test_a_missing_or_odd_guess_does_not_matter(said, name):
     for guess in (..., "a guess", None):
         assert "guess" not in said(name, CASES[name][0], guess=guess)

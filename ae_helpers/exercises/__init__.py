@@ -6,13 +6,17 @@ data, so that the checks hold for the full MNIST, the sample, and your own data.
 """
 
 # ruff: noqa: F401 (the names are handed on)
-from ae_helpers.exercises.notebook_01 import check_empty_pixels, check_most_ink, check_most_varied
+from ae_helpers.exercises.notebook_01 import check_empty_pixels, check_most_ink, check_nearest_image
 from ae_helpers.exercises.notebook_02 import (
     check_first_half,
     check_negative_bias,
     check_parameter_count,
 )
-from ae_helpers.exercises.notebook_03 import check_grey_loss, check_mean_digit_mse, check_steps
+from ae_helpers.exercises.notebook_03 import (
+    check_best_grey,
+    check_mean_digit_mse,
+    check_worst_class,
+)
 from ae_helpers.exercises.notebook_04 import (
     check_nearest_label,
     check_second_pair,
