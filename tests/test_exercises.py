@@ -56,8 +56,8 @@ CASES = {
     "check_mean_digit_mse": (mse, [mse**0.5, mse * 784, 2 * mse], (X_flat, X_other)),
     "check_steps": (12, [9, 4, 300, 11], (100, 32, 3)),
     "check_second_pair": ((5, 8), [(4, 9), (3, 5), (5, 5), 5, (5, 8, 9)], (table,)),
-    "check_nearest_label": (630 / 930, [300 / 930, 67.7, 0.75, -1], (near, y)),
-    "check_widest_class": (1, [0, 3], (codes, y)),
+    "check_nearest_label": (630 / 930, [300 / 930, 67.7, 0.839, 0.68, -1], (near, y)),
+    "check_widest_class": (1, [0, 2, 3, {1}], (codes, y)),
     "check_point_of": ((0, 9), [(0, 0), (9, 0), 9, (0, 9, 9)], (codes, y)),
     "check_middle": (
         middle,
@@ -78,6 +78,11 @@ CASES = {
     "check_nats": (784 * 0.1985, [0.1985, 784 * 0.1985 / np.log(2), 784], ()),
     "check_components": (5, [4, 6, 0, 9, 4.5], (PCA(8).fit(five_deep), five_deep, 1e-9)),
     "check_hole": ((9, 9), [(0.5, 0), (13, 13), 5, (9, 9, 9)], (codes, z_range, 2)),
+}
+ALSO_RIGHT = {
+    "check_second_pair": [{5, 8}, [8, 5], frozenset((8, 5)), np.array([[8], [5]])],
+    "check_nearest_label": [0.677, 0.6774, [0.677]],
+    "check_widest_class": [1.0, np.uint8(1), [1]],
 }
 NO_ANSWERS = ["0", None, [], {}, object(), [[1], [1, 2]], np.array("a"), 1j, float("nan"), 10**400]
 
@@ -111,7 +116,7 @@ def test_a_check_knows_the_truth_and_refuses_all_else(said, name, autoencoder):
     assert said(name, ...).startswith("Not filled in yet: ")
     text = isinstance(truth, str)
     as_numpy = [np.str_(truth)] if text else [np.asarray(truth), np.asarray(truth, "float64")]
-    for right in (truth, *as_numpy):
+    for right in (truth, *as_numpy, *ALSO_RIGHT.get(name, [])):
         assert said(name, right).startswith("Right: "), repr(right)
     # One-digit answers occur in any text.
     secret = None if text or np.ndim(truth) or truth <= 10 else rf"\b({truth:,.0f}|{truth:.0f})\b"
@@ -133,6 +138,7 @@ HINTS = [
     ("check_nearest_label", 300 / 930, "is wrong"),
     ("check_nearest_label", 67.7, "percent"),
     ("check_nearest_label", 630, "a sum"),
+    ("check_nearest_label", 0.839, "all the neighbours"),
     ("check_at_least_one", 45.6, "in percent"),
     ("check_at_least_one", 0.6, "number to expect"),
     ("check_at_least_one", 0.97**20, "nobody"),
@@ -155,14 +161,22 @@ def test_a_guess_is_compared_with_the_answer(said):
     share = 630 / 930
     assert "0.32 too high" in said("check_nearest_label", share, guess=1)
     assert "0.18 too low" in said("check_nearest_label", share, guess=50)  # per cent
-    assert "which is close" in said("check_nearest_label", share, guess=0.7)
+    for close in (0.7, "0.7", "70 %", {0.7}, [70], np.float32(0.7)):
+        assert "which is close" in said("check_nearest_label", share, guess=close)
     assert "Your guess was 2; " in said("check_middle", middle, guess=2)
 
 
 @pytest.mark.parametrize("name", ["check_most_ink", "check_nearest_label", "check_middle"])
 def test_a_missing_or_odd_guess_does_not_matter(said, name):
     for guess in (..., "a guess", None):
-        assert "guess" not in said(name, CASES[name][0], guess=guess)
+        assert said(name, CASES[name][0], guess=guess).startswith("Right: ")
+    assert "guess" not in said(name, CASES[name][0], guess=...)
+
+
+@pytest.mark.parametrize("name", ["check_nearest_label", "check_middle"])
+def test_a_guess_that_cannot_be_read_is_refused_in_words(said, name):
+    for guess in ("a guess", None, {3, 5}, "nan", object()):
+        assert "Your guess was not read" in said(name, CASES[name][0], guess=guess)
 
 
 def test_first_half(capsys, autoencoder):

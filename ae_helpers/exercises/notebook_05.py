@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_number, as_whole, verdict
+from ae_helpers.exercises.answers import as_array, as_number, as_whole, read_guess, verdict
 from ae_helpers.numpy_layers import DenseLayer, apply_layers
 
 
@@ -75,14 +75,13 @@ def check_middle(
         problem = "decode the middle of the two mean codes, (mean of 0s + mean of 1s) / 2."
         if np.abs(image - mixed).max() < 0.02:
             problem = "you mixed two drawn images; mix the two codes, and draw once."
-    near, guessed = _nearest_labels(middle, codes, labels), as_whole(guess)
-    praise = "you drew it from two numbers that belong to no image."
+    near, (guessed, remark) = _nearest_labels(middle, codes, labels), read_guess(guess)
     if guessed is not None:
-        praise += (
-            f" Your guess was {guessed}; of the {near.total()} training images nearest to it, "
-            f"{near[guessed]} are {guessed}s."
+        remark = (
+            f" Your guess was {guessed:g}; of the {near.total()} training images nearest to it, "
+            f"{near[guessed]} are {guessed:g}s."
         )
-    verdict(answer, problem, praise)
+    verdict(answer, problem, "you drew it from two numbers that belong to no image." + remark)
 
 
 def check_worst_image(answer: Any, images: np.ndarray, reconstructions: np.ndarray) -> None:
