@@ -43,6 +43,15 @@ decoder = [(random.normal(size=(2, 784)), np.zeros(784), "sigmoid")]
 means = np.stack([codes[y == digit].mean(axis=0) for digit in (0, 1)])
 middle = apply_layers(decoder, means.mean(axis=0)[None]).reshape(28, 28)
 mixed = apply_layers(decoder, means).mean(axis=0).reshape(28, 28)
+# A decoder that shows the two numbers in the first two pixels, and one who reads them there.
+plain = [(np.eye(2, 784), np.full(784, -4.5), "sigmoid")]
+
+
+def reader(images):
+    a, b = images[:, 0], images[:, 1]
+    return np.stack([(1 - a) * (1 - b), a, (1 - a) * b], axis=1)
+
+
 slant = np.array([[1, 0.5], [0, 1]])
 survey_rows = [{"seed": s, "val_loss": loss} for s, loss in enumerate([0.21, 0.19, 0.2], start=5)]
 drawn = X_flat.copy()
@@ -65,9 +74,9 @@ CASES = {
     "check_mean_digit_mse": (mse, [mse**0.5, mse * 784, 2 * mse], (X_flat, X_other)),
     "check_worst_class": (2, [0, 1, 10, 2.5], (X_flat, y, inverted)),
     "check_second_pair": ((5, 8), [(4, 9), (3, 5), (5, 5), 5, (5, 8, 9)], (table,)),
-    "check_nearest_label": (630 / 930, [300 / 930, 67.7, 0.75, -1], (near, y)),
-    "check_widest_class": (1, [0, 3], (codes, y)),
-    "check_point_of": ((0, 9), [(0, 0), (9, 0), 9, (0, 9, 9)], (codes, y)),
+    "check_nearest_label": (630 / 930, [300 / 930, 67.7, 0.839, 0.68, -1], (near, y)),
+    "check_widest_class": (1, [0, 2, 3, {1}], (codes, y)),
+    "check_point_of": ((0, 9), [(0, 0), (9, 0), (0, 6), 9, (0, 9, 9), {0, 9}], (plain, reader)),
     "check_middle": (
         middle,
         [mixed, middle.ravel(), middle[None], 255 * middle, middle.T, 0],
@@ -88,6 +97,14 @@ CASES = {
     "check_components": (5, [4, 6, 0, 9, 4.5], (PCA(8).fit(five_deep), five_deep, 1e-9)),
     "check_hole": ((9, 9), [(0.5, 0), (13, 13), 5, (9, 9, 9)], (codes, z_range, 2)),
 }
+ALSO_RIGHT = {
+    "check_second_pair": [{5, 8}, [8, 5], frozenset((8, 5)), np.array([[8], [5]])],
+    "check_nearest_label": [0.677, 0.6774, [0.677]],
+    "check_widest_class": [1.0, np.uint8(1), [1]],
+    "check_point_of": [[0, 9], np.array([[0.5, 8]]), (np.float32(0), 12.5)],
+    "check_middle": [middle.tolist(), 0.99 * middle, middle.astype("float32")],
+    "check_worst_image": [17.0, [17], np.int64(17)],
+}
 NO_ANSWERS = ["0", None, [], {}, object(), [[1], [1, 2]], np.array("a"), 1j, float("nan"), 10**400]
 
 
@@ -100,6 +117,8 @@ def said(capsys):
         check = getattr(exercises, name)
         if name == "check_point_of":
             check(2, answer, *arguments)
+        elif name == "check_middle":
+            check(answer, *arguments, classifier=lambda images: reader(images * 0 + 0.95), **guess)
         else:
             check(answer, *arguments, **guess)
         text = capsys.readouterr().out
@@ -120,7 +139,7 @@ def test_a_check_knows_the_truth_and_refuses_all_else(said, name, autoencoder):
     assert said(name, ...).startswith("Not filled in yet: ")
     text = isinstance(truth, str)
     as_numpy = [np.str_(truth)] if text else [np.asarray(truth), np.asarray(truth, "float64")]
-    for right in (truth, *as_numpy):
+    for right in (truth, *as_numpy, *ALSO_RIGHT.get(name, [])):
         assert said(name, right).startswith("Right: "), repr(right)
     # One-digit answers occur in any text.
     secret = None if text or np.ndim(truth) or truth <= 10 else rf"\b({truth:,.0f}|{truth:.0f})\b"
@@ -143,6 +162,9 @@ HINTS = [
     ("check_nearest_label", 300 / 930, "is wrong"),
     ("check_nearest_label", 67.7, "percent"),
     ("check_nearest_label", 630, "a sum"),
+    ("check_nearest_label", 0.839, "all the neighbours"),
+    ("check_point_of", (9, 0), "read as a 1, with a chance of 0.99; the chance of a 2"),
+    ("check_point_of", (0, 6), "of 0.81 only"),
     ("check_at_least_one", 45.6, "in percent"),
     ("check_at_least_one", 0.6, "number to expect"),
     ("check_at_least_one", 0.97**20, "nobody"),
@@ -167,8 +189,13 @@ def test_a_guess_is_compared_with_the_answer(said):
     assert "0.07 too low" in said("check_nearest_image", same, guess="60 %")
     assert "0.32 too high" in said("check_nearest_label", share, guess=1)
     assert "0.18 too low" in said("check_nearest_label", share, guess=50)  # per cent
-    assert "which is close" in said("check_nearest_label", share, guess=0.7)
-    assert "Your guess was 2; " in said("check_middle", middle, guess=2)
+    for close in (0.7, "0.7", "70 %", {0.7}, [70], np.float32(0.7)):
+        assert "which is close" in said("check_nearest_label", share, guess=close)
+    for right in (1, "1", {1}, np.array([1.0])):
+        assert "It is read as a 1 (0.95). Your guess was 1: so it is." in said(
+            "check_middle", middle, guess=right
+        )
+    assert "Your guess was 2: not so." in said("check_middle", middle, guess=2)
 
 
 @pytest.mark.parametrize("guess", [1, "1", "the 1s", np.int64(1), [1], {1}, np.array([1.0])])
@@ -186,7 +213,14 @@ def test_what_is_no_guess_is_refused_in_words(said, guess):
 @pytest.mark.parametrize("name", ["check_nearest_label", "check_middle"])
 def test_a_missing_or_odd_guess_does_not_matter(said, name):
     for guess in (..., "a guess", None):
-        assert "guess" not in said(name, CASES[name][0], guess=guess)
+        assert said(name, CASES[name][0], guess=guess).startswith("Right: ")
+    assert "guess" not in said(name, CASES[name][0], guess=...)
+
+
+@pytest.mark.parametrize("name", ["check_nearest_label", "check_middle"])
+def test_a_guess_that_cannot_be_read_is_refused_in_words(said, name):
+    for guess in ("a guess", None, {3, 5}, "nan", object()):
+        assert "Your guess was not read" in said(name, CASES[name][0], guess=guess)
 
 
 def test_first_half(capsys, autoencoder):

@@ -43,6 +43,25 @@ def as_whole(answer: Any) -> int | None:
     return int(number) if number is not None and number == int(number) else None
 
 
+def read_guess(guess: Any) -> tuple[float | None, str]:
+    """Read a guess of any form as a number; else say in words that it was not read.
+
+    Examples
+    --------
+    >>> read_guess("60 %"), read_guess({3}), read_guess(...), read_guess("a 3")
+    ((60.0, ''), (3, ''), (None, ''), (None, ' Your guess was not read: guess with one number.'))
+    """
+    if isinstance(guess, set | frozenset):
+        guess = list(guess)
+    try:
+        number = float(guess.strip(" %s")) if isinstance(guess, str) else as_number(guess)
+    except ValueError:
+        number = None
+    if guess is ... or (number is not None and math.isfinite(number)):
+        return number, ""
+    return None, " Your guess was not read: guess with one number."
+
+
 def count_verdict(answer: Any, truth: int, hints: dict[int, str], hint: str, praise: str) -> None:
     """Judge a count: ``hints`` knows some wrong numbers and how one comes to them."""
     count, problem = as_whole(answer), None
