@@ -53,7 +53,6 @@ def reader(images):
 
 
 slant = np.array([[1, 0.5], [0, 1]])
-survey_rows = [{"seed": s, "val_loss": loss} for s, loss in enumerate([0.21, 0.19, 0.2], start=5)]
 drawn = X_flat.copy()
 drawn[17] = 1 - drawn[17]
 five_deep = random.normal(size=(60, 5)) @ random.normal(size=(5, 784))  # five directions hold it
@@ -84,7 +83,7 @@ CASES = {
     ),
     "check_worst_image": (17, [0, 930, -1, 1.5], (X_flat, drawn)),
     "check_at_least_one": (1 - 0.97**20, [0.97**20, 0.6, 45.6, 0.03**20, 1, -1], (0.03, 20)),
-    "check_lowest_seed": (6, [5, 7, 1, 0.19, -1], (survey_rows,)),
+    "check_enough_seeds": (381, [380, 300, 100, 500, 367, 0.01], (0.01,)),
     "check_run_count": (33, [14, 30, 36, 63, 0, 33.5], ("0:20:2,100", "8,16,32")),
     "check_wins": (7 / 9, [7, 77.8, 2 / 9, 2 / 3, -1], ([1, 2, 5], [3, 4, 6])),
     "check_undo": ([[1, -0.5], [0, 1]], [slant, slant.T, np.eye(2), -slant, 0], (slant,)),
@@ -168,6 +167,10 @@ HINTS = [
     ("check_at_least_one", 45.6, "in percent"),
     ("check_at_least_one", 0.6, "number to expect"),
     ("check_at_least_one", 0.97**20, "nobody"),
+    ("check_enough_seeds", 300, "rule of thumb"),
+    ("check_enough_seeds", 380, "one seed more"),
+    ("check_enough_seeds", 500, "fewer would do"),
+    ("check_undo", slant.T, "only turns"),
     ("check_nats", 784 * 0.1985 / np.log(2), "bits"),
     ("check_wins", 7, "number of pairs"),
     ("check_wins", 77.8, "in percent"),

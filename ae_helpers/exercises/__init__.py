@@ -23,7 +23,7 @@ from ae_helpers.exercises.notebook_04 import (
     check_widest_class,
 )
 from ae_helpers.exercises.notebook_05 import check_middle, check_point_of, check_worst_image
-from ae_helpers.exercises.notebook_06 import check_at_least_one, check_lowest_seed, check_undo
+from ae_helpers.exercises.notebook_06 import check_at_least_one, check_enough_seeds, check_undo
 from ae_helpers.exercises.notebook_07 import (
     check_best_model,
     check_components,
