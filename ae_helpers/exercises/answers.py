@@ -43,25 +43,6 @@ def as_whole(answer: Any) -> int | None:
     return int(number) if number is not None and number == int(number) else None
 
 
-def read_guess(guess: Any) -> tuple[float | None, str]:
-    """Read a guess of any form as a number; else say in words that it was not read.
-
-    Examples
-    --------
-    >>> read_guess("60 %"), read_guess({3}), read_guess(...), read_guess("a 3")
-    ((60.0, ''), (3, ''), (None, ''), (None, ' Your guess was not read: guess with one number.'))
-    """
-    if isinstance(guess, set | frozenset):
-        guess = list(guess)
-    try:
-        number = float(guess.strip(" %s")) if isinstance(guess, str) else as_number(guess)
-    except ValueError:
-        number = None
-    if guess is ... or (number is not None and math.isfinite(number)):
-        return number, ""
-    return None, " Your guess was not read: guess with one number."
-
-
 def count_verdict(answer: Any, truth: int, hints: dict[int, str], hint: str, praise: str) -> None:
     """Judge a count: ``hints`` knows some wrong numbers and how one comes to them."""
     count, problem = as_whole(answer), None
@@ -114,11 +95,11 @@ def class_verdict(
 
 def on_guess(guess: Any, judged: Callable[[float], str]) -> str:
     """Say how a guess did; 8, "8", "the 8s", [8] and {8} are all 8, and dots are no guess."""
-    if guess is ... or guess is None:
+    if guess is ...:
         return ""
     if isinstance(guess, str):
         guess = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", guess)]
-    number = as_number(list(guess) if isinstance(guess, set) else guess)
+    number = as_number(list(guess) if isinstance(guess, set | frozenset) else guess)
     if number is None:
         return " Your guess is not one number, so it is left aside."
     return f" Your guess was {judged(number)}."

@@ -11,7 +11,8 @@ from ae_helpers.exercises.answers import (
     class_verdict,
     classes_of,
     number_verdict,
-    read_guess,
+    on_guess,
+    too_high_or_low,
     verdict,
 )
 
@@ -73,18 +74,9 @@ def check_nearest_label(
     hint = "compare labels[:, 0] with y_train, image by image, and take the mean to three decimals."
     chance = np.bincount(y_train).max() / len(y_train)
     praise = f"always naming the most frequent class would be right for {chance:.2f}."
-    guessed, remark = read_guess(guess)
-    if guessed is not None:
-        guessed = guessed / 100 if guessed > 1 else guessed  # 60 is meant as 60 %
-        remark = f" Your guess was {guessed:.2f}, {_off(guessed - truth)}."
+    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
     what = "a share, one number from 0 to 1"
-    number_verdict(answer, truth, 0.00051, what, hints, hint, praise + remark)
-
-
-def _off(difference: float) -> str:
-    if abs(difference) < 0.05:
-        return "which is close"
-    return f"which is {abs(difference):.2f} too {'high' if difference > 0 else 'low'}"
+    number_verdict(answer, truth, 0.00051, what, hints, hint, praise)
 
 
 def check_widest_class(answer: Any, codes: np.ndarray, labels: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_number, as_whole, read_guess, verdict
+from ae_helpers.exercises.answers import as_array, as_number, as_whole, on_guess, verdict
 from ae_helpers.numpy_layers import DenseLayer, apply_layers
 
 # From images to each class's chance: a Keras classifier, or a function.
@@ -77,12 +77,12 @@ def check_middle(
         problem = "decode the middle of the two mean codes, (mean of 0s + mean of 1s) / 2."
         if np.abs(image - mixed).max() < 0.02:
             problem = "you mixed two drawn images; mix the two codes, and draw once."
-    chances, (guessed, remark) = _read(truth.reshape(1, -1), classifier), read_guess(guess)
+    chances = _read(truth.reshape(1, -1), classifier)
     best = int(chances.argmax())
-    if guessed is not None:
-        remark = f" Your guess was {guessed:g}: " + ("so it is." if guessed == best else "not so.")
     praise = "you drew it from two numbers that belong to no image."
-    verdict(answer, problem, f"{praise} It is read as a {best} ({chances[best]:.2f}).{remark}")
+    praise += f" It is read as a {best} ({chances[best]:.2f})."
+    praise += on_guess(guess, lambda guessed: f"{guessed:g}: {'' if guessed == best else 'not '}so")
+    verdict(answer, problem, praise)
 
 
 def check_worst_image(answer: Any, images: np.ndarray, reconstructions: np.ndarray) -> None:
