@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
@@ -253,6 +254,7 @@ def test_values(capsys):
     right = ["007", 7, 7.0, True, "a,b"]
     assert said(...).startswith("Not filled in yet: ")
     assert said(right).startswith("Right: ") and said(tuple(right)).startswith("Right: ")
+    assert said(["007", np.int64(7), np.float64(7), np.True_, "a,b"]).startswith("Right: ")
     assert "value 1 is not the int 7." in said([7, *right[1:]])
     assert "value 3 is not the int 7." in said([*right[:2], 7, *right[3:]])
     assert "value 4 is not the int 1." in said([*right[:3], 1, "a,b"])
@@ -264,22 +266,43 @@ def test_values(capsys):
 
 def test_own_sweep(capsys):
     def said(answer, **guess):
-        exercises.check_own_sweep(answer, "hidden_dim", [4, 64], **guess)
+        exercises.check_own_sweep(answer, "latent_activation", ["linear", "tanh"], **guess)
         return capsys.readouterr().out
 
-    narrow = {"hidden_dim": 4, "status": "done", "val_loss": 0.25, "run": "run-0000"}
-    wide = narrow | {"hidden_dim": 64, "val_loss": 0.2}
+    linear, tanh = [
+        [
+            {"latent_activation": kind, "seed": s, "status": "done", "val_loss": loss + s / 100}
+            for s in range(3)
+        ]
+        for kind, loss in (("linear", 0.24), ("tanh", 0.27))
+    ]
     assert said(...).startswith("Not filled in yet: ")
-    assert said([narrow, wide]).startswith("Right: val_loss is 0.250 with 4, 0.200 with 64.")
-    assert "You saw it coming." in said([wide, narrow], guess=64)
-    assert "You had guessed 4." in said([narrow, wide], guess=4)
-    for odd in (..., "a guess", None, np.zeros(3)):
-        assert "guess" not in said([narrow, wide], guess=odd)
-    failed = wide | {"status": "failed", "val_loss": None}
-    assert "a run failed" in said([narrow, failed])
-    for other in ([narrow], [narrow, narrow], [narrow, wide, wide], [narrow, narrow | {"x": 1}]):
-        assert "the values 4, 64, once each" in said(other)
-    for nonsense in (*NO_ANSWERS, [narrow, 3], narrow, [{"hidden_dim": 4}], [{}]):
+    praise = "Right: the median val_loss is 0.250 with linear, 0.280 with tanh."
+    rows = linear + tanh
+    for right in (rows, tuple(rows[::-1]), pd.DataFrame(rows), rows[:2] + rows[3:5]):
+        assert said(right).startswith("Right: "), right
+    assert said(rows).startswith(praise)
+    for guess in ("linear", "Linear ", {"linear"}, ["linear"], np.str_("linear")):
+        assert "You saw it coming." in said(rows, guess=guess), guess
+    assert "You had guessed tanh." in said(rows, guess="tanh")
+    for odd in ("a guess", np.zeros(3), 4, {}, ["linear", "tanh"], float("nan")):
+        assert "name one of linear, tanh." in said(rows, guess=odd)
+    for none in (..., None):
+        assert "guess" not in said(rows, guess=none)
+    failed = [row | {"status": "failed", "val_loss": None} for row in tanh]
+    longer = [row | {"epochs": 10} for row in tanh]
+    for other, hint in [
+        (linear, "the values linear, tanh"),
+        ([*rows, tanh[0] | {"latent_activation": "relu"}], "the values linear, tanh"),
+        (linear + failed, "a run failed"),
+        (rows[:-1], "the same seeds"),
+        (rows + rows, "each seed once"),
+        (linear[:1] + tanh[1:2], "the same seeds"),
+        (linear + longer, "only latent_activation and the seed"),
+        (linear[:1] + tanh[:1], "one seed each"),
+    ]:
+        assert hint in said(other), hint
+    for nonsense in (*NO_ANSWERS, [*rows, 3], linear[0], [{"seed": 4}], [{}], pd.DataFrame()):
         assert "what sweep() returns" in said(nonsense)
 
 
