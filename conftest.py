@@ -17,12 +17,13 @@ collect_ignore = ["tools/recipe.ipynb"]
 
 # So that neither of two workers begins a long file when the other has nothing left to do.
 LONGEST_FIRST = [
-    "notebooks/08_parameterized_runs.ipynb",
+    "notebooks/09_parameterized_runs.ipynb",
     "notebooks/06_why_results_differ.ipynb",
     "tests/test_training.py",
     "tests/test_sweep.py",
     "tests/test_papermill.py",
     "tests/browser/test_map.py",
+    "notebooks/08_limits.ipynb",
     "notebooks/07_comparing_models.ipynb",
     "notebooks/03_training.ipynb",
     "notebooks/05_decoder_grid.ipynb",

@@ -58,6 +58,11 @@ drawn = X_flat.copy()
 drawn[17] = 1 - drawn[17]
 five_deep = random.normal(size=(60, 5)) @ random.normal(size=(5, 784))  # five directions hold it
 z_range = np.array([[0, 0], [12, 12]])
+with_stray = np.concatenate([codes, np.full((9, 2), 9.0)])  # nine codes make no place familiar
+moved = codes[::3].copy()
+moved[-40:] = 0  # 40 of the 104 2s lie among the 0s
+alarms = np.arange(100) < np.array([[10], [5]])
+alarms[1] = np.roll(alarms[1], 10)  # none rings twice
 
 # name of the check: the truth, plausible wrong answers, the further arguments
 CASES = {
@@ -88,14 +93,19 @@ CASES = {
     "check_run_count": (33, [14, 30, 36, 63, 0, 33.5], ("0:20:2,100", "8,16,32")),
     "check_wins": (7 / 9, [7, 77.8, 2 / 9, 2 / 3, -1], ([1, 2, 5], [3, 4, 6])),
     "check_undo": ([[1, -0.5], [0, 1]], [slant, slant.T, np.eye(2), -slant, 0], (slant,)),
-    "check_best_model": (
-        "deep",
-        ["PCA", "Deep", 4],
-        ({"PCA": 0.056, "text": 0.045, "deep": 0.034},),
-    ),
-    "check_nats": (784 * 0.1985, [0.1985, 784 * 0.1985 / np.log(2), 784], ()),
+    "check_hardest_class": (2, [0, 1, 7, 0.3, {2}], (codes, y, moved, y[::3])),
+    "check_nats": (784 * 0.1985, [0.1985, 784 * 0.1985 / np.log(2), 784, 155], ()),
     "check_components": (5, [4, 6, 0, 9, 4.5], (PCA(8).fit(five_deep), five_deep, 1e-9)),
-    "check_hole": ((9, 9), [(0.5, 0), (13, 13), 5, (9, 9, 9)], (codes, z_range, 2)),
+    "check_hole": ((9, 9), [(0.5, 0), (13, 13), 5, (9, 9, 9), {9, 8}], (with_stray, z_range, 2)),
+    "check_caught": (0.4, [0.6, 0.7, 40, 4], (range(1000), [9] * 3 + [960] * 3 + [2000] * 4, 0.01)),
+    "check_any_alarm": (0.15, [0.1, 0.2, 0.05, 15, 0.85], (alarms,)),
+}
+ALSO_RIGHT = {
+    "check_hardest_class": [2.0, [2], np.uint8(2)],
+    "check_nats": [156, 155.6, np.float32(155.62), [156]],
+    "check_hole": [[9, 9], np.array([[9.0], [8]]), (np.float32(6), 12)],
+    "check_caught": [0.4, np.float32(0.4), [0.403]],
+    "check_any_alarm": [0.15, np.float32(0.15), [0.1501]],
 }
 ALSO_RIGHT = {
     "check_second_pair": [{5, 8}, [8, 5], frozenset((8, 5)), np.array([[8], [5]])],
@@ -173,6 +183,12 @@ HINTS = [
     ("check_enough_seeds", 500, "fewer would do"),
     ("check_undo", slant.T, "only turns"),
     ("check_nats", 784 * 0.1985 / np.log(2), "bits"),
+    ("check_nats", 155, "nearly"),
+    ("check_hole", (0.5, 0), "code number 10 is only"),
+    ("check_caught", 0.6, "slips through"),
+    ("check_caught", 0.7, "the old limit"),
+    ("check_caught", 40, "in percent"),
+    ("check_any_alarm", 0.85, "raises none"),
     ("check_wins", 7, "number of pairs"),
     ("check_wins", 77.8, "in percent"),
     ("check_wins", 2 / 9, "the other one"),

@@ -174,8 +174,9 @@ def test_06_runs_with_one_seed(run_to_the_end):
     run_to_the_end("06_why_results_differ", data_source="sample", n_seeds=1, epochs=1)
 
 
-def test_07_runs_on_the_sample_and_says_that_its_numbers_are_not_comparable(run_to_the_end):
-    printed = run_to_the_end("07_comparing_models", data_source="sample")
+@pytest.mark.parametrize("name", ["07_comparing_models", "08_limits"])
+def test_07_and_08_run_on_the_sample_and_say_that_numbers_are_not_comparable(name, run_to_the_end):
+    printed = run_to_the_end(name, data_source="sample")
     assert "numbers below are not comparable with those in the text" in printed
 
 

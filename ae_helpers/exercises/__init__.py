@@ -24,13 +24,9 @@ from ae_helpers.exercises.notebook_04 import (
 )
 from ae_helpers.exercises.notebook_05 import check_middle, check_point_of, check_worst_image
 from ae_helpers.exercises.notebook_06 import check_at_least_one, check_enough_seeds, check_undo
-from ae_helpers.exercises.notebook_07 import (
-    check_best_model,
-    check_components,
-    check_hole,
-    check_nats,
-)
-from ae_helpers.exercises.notebook_08 import (
+from ae_helpers.exercises.notebook_07 import check_components, check_hardest_class, check_nats
+from ae_helpers.exercises.notebook_08 import check_any_alarm, check_caught, check_hole
+from ae_helpers.exercises.notebook_09 import (
     check_own_sweep,
     check_run_count,
     check_values,

@@ -1,149 +1,87 @@
-"""Checks for the exercises of notebook 08, parameterized runs."""
+"""Checks for the exercises of notebook 08, where not to trust it."""
 
-import re
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import (
-    as_text,
-    as_whole,
-    count_verdict,
-    number_verdict,
-    verdict,
-)
-from ae_helpers.sweep.grid import read_values
-
-# What has to be the same in all runs of a sweep of one's own, but for what it varies.
-RECIPE = {"data_source", "epochs", "hidden_dim", "latent_activation", "n_train"}
+from ae_helpers.exercises.answers import as_array, as_text, number_verdict, verdict
 
 
-def check_run_count(answer: Any, *vary: str) -> None:
-    """Check the number of runs of a sweep over values as they stand on the command line.
+def check_hole(
+    answer: Any, codes: np.ndarray, z_range: np.ndarray, far: float, k: int = 10
+) -> None:
+    """Check a point in the codes' range whose ``k``-th nearest code is farther than ``far``.
+
+    The codes are ``(n, 2)``; ``z_range`` is ``(2, 2)``: the lowest z₁ and z₂, then the highest.
 
     Examples
     --------
-    >>> check_run_count(5, "0:3", "relu,linear")
-    Not yet: you added; each value of one goes with each value of the other.
-    >>> check_run_count(6, "0:3", "relu,linear")
-    Right: every combination is one run, with a process and a folder of its own.
+    >>> codes = np.array([[0.0, 0.0], [4.0, 4.0]])
+    >>> check_hole((2, 2), codes, [[0, 0], [4, 4]], far=2, k=1)
+    Right: from there to code number 1 it is 2.83, and far begins at 2.
+    >>> check_hole((9, 9), codes, [[0, 0], [4, 4]], far=2)
+    Not yet: the point lies outside z_range.
     """
-    counts = [len(read_values(text)) for text in vary]
-    steps_left_out = [len(read_values(re.sub(r"(\d:\d+):\d+", r"\1", text))) for text in vary]
-    ranges_closed = [count + (":" in text) for count, text in zip(counts, vary, strict=True)]
-    hints = {
-        int(np.prod(steps_left_out)): "a range may have a step, as in Python's range(0, 20, 2).",
-        int(np.prod(ranges_closed)): "the end of a range is left out, as in Python.",
-        sum(counts): "you added; each value of one goes with each value of the other.",
-    }
-    hint = "count the values of each, one by one; then every value goes with every other."
-    praise = "every combination is one run, with a process and a folder of its own."
-    count_verdict(answer, int(np.prod(counts)), hints, hint, praise)
-
-
-def check_values(answer: Any, text: str) -> None:
-    """Check the list of Python values that a notebook gets of a text on the command line.
-
-    Examples
-    --------
-    >>> check_values([7, True], "7,true")
-    Right: each has the type that it will have in the notebook.
-    >>> check_values([7, "true"], "7,true")
-    Not yet: value 2 is not the text 'true'.
-    """
-    truth = read_values(text)
-    problem = None
-    if not isinstance(answer, list | tuple):
-        problem = "the answer is a list of Python values."
-    elif len(answer) != len(truth):
-        problem = f"your list has {len(answer)} values, and these are {len(truth)}."
+    point = as_array(answer)
+    problem, distance = None, math.nan
+    if point is None or point.size != 2:
+        problem = "a point is two numbers, such as (5.0, 20.0)."
+    elif (point.ravel() < z_range[0]).any() or (point.ravel() > z_range[1]).any():
+        problem = "the point lies outside z_range."
     else:
-        for i, (given, value) in enumerate(zip(answer, truth, strict=True), start=1):
-            given = given.item() if isinstance(given, np.generic) else given
-            if type(given) is not type(value) or given != value:
-                what = "the text" if isinstance(given, str) else f"the {type(given).__name__}"
-                problem = f"value {i} is not {what} {given!r}."
-                break
-    verdict(answer, problem, "each has the type that it will have in the notebook.")
+        distances = np.linalg.norm(codes - point.ravel(), axis=1)
+        distance = float(np.sort(distances)[min(k, len(codes)) - 1])
+        if distance <= far:
+            problem = f"code number {k} is only {as_text(distance)} away, not over {as_text(far)}."
+    praise = f"from there to code number {k} it is {as_text(distance)}, and far begins at "
+    verdict(answer, problem, f"{praise}{as_text(far)}.")
 
 
-def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[float]) -> None:
-    """Check in what share of all pairs, each of one kind with each of the other, ``losses`` wins.
+def check_caught(
+    answer: Any, of_ordinary: np.ndarray, of_strange: np.ndarray, false_alarms: float
+) -> None:
+    """Check the share of strange images that a limit catches; the ordinary ones set the limit.
 
     Examples
     --------
-    >>> check_wins(0.75, [1, 2], [2.5, 1.5])
-    Right: 0.75 of the pairs. Of two kinds so near, one pair does not tell which is better.
+    >>> check_caught(0.75, np.arange(100), [50, 97, 98, 200], false_alarms=0.05)
+    Right: so many are above the limit of 94; the other 0.25 slip through.
     """
-    wins = np.asarray(losses)[:, None] < np.asarray(other_losses)
-    truth = float(wins.mean())
+    limit = np.quantile(of_ordinary, 1 - false_alarms)
+    truth = float(np.mean(np.asarray(of_strange) > limit))
     hints = {
-        1 - truth: "these are the pairs in which the other one is lower.",
-        float(np.diag(wins).mean()): "you paired equal seeds only; take each with each.",
-        float(wins.sum()): f"that is the number of pairs; divide it by the {wins.size} there are.",
-        100 * truth: "that is in percent; give the share itself, from 0 to 1.",
+        float(np.mean(np.asarray(of_strange) > np.quantile(of_ordinary, 0.95))): (
+            "that is with the old limit; set a new one."
+        ),
+        1 - truth: "that is the share that slips through.",
+        100 * truth: "that is in percent; the answer is a share, from 0 to 1.",
+        float(np.sum(np.asarray(of_strange) > limit)): "that is a count; divide it.",
     }
-    hint = "compare each loss of one with each loss of the other."
-    praise = (
-        f"{as_text(truth)} of the pairs. Of two kinds so near, one pair does not tell which is "
-    )
-    what = "a share, one number from 0 to 1"
-    number_verdict(answer, truth, 0.005, what, hints, hint, praise + "better.")
+    hint = "take the limit from the validation digits, and the mean of a comparison with it."
+    praise = f"so many are above the limit of {as_text(limit)}; "
+    praise += f"the other {as_text(1 - truth)} slip through."
+    number_verdict(answer, truth, 0.005, "a share, from 0 to 1", hints, hint, praise)
 
 
-def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: Any = ...) -> None:
-    """Check a sweep over one parameter and some seeds: its rows, as `sweep` returns them.
+def check_any_alarm(answer: Any, alarms: np.ndarray) -> None:
+    """Check the share of images for which at least one of several detectors raises an alarm.
 
-    A table of these rows, as pandas reads it from ``results.csv``, will do too.
+    ``alarms`` has a row for each detector and a column for each image.
 
     Examples
     --------
-    >>> row = {"status": "done", "seed": 1, "epochs": 2}
-    >>> rows = [row | {"width": 4, "val_loss": 0.3}, row | {"width": 8, "val_loss": 0.2}]
-    >>> rows += [r | {"seed": 2} for r in rows]
-    >>> check_own_sweep(rows, "width", [4, 8], guess="8")
-    Right: the median val_loss is 0.300 with 4, 0.200 with 8. You saw it coming.
-    >>> check_own_sweep(rows[:2], "width", [4, 8])
-    Not yet: one seed each is not enough: vary the seed too, with two or more values.
+    >>> check_any_alarm(0.75, [[True, True, False, False], [False, True, True, False]])
+    Right: each alone has at most 0.5; together they raise 0.75.
     """
-    rows = answer.to_dict("records") if hasattr(answer, "to_dict") else answer
-    needed = {"status", "seed", parameter, "val_loss"}
-    rows = rows if isinstance(rows, list | tuple) else []
-    if not rows or not all(isinstance(row, dict) and needed <= set(row) for row in rows):
-        verdict(answer, "the answer is what sweep() returns, the rows of its table.", "")
-        return
-    seeds, problem, praise = {}, None, ""
-    for row in rows:
-        seeds.setdefault(str(row[parameter]), []).append(row["seed"])
-    first, *others = [sorted(found) for found in seeds.values()]
-    fixed = [{name: str(row.get(name)) for name in RECIPE - {parameter}} for row in rows]
-    if set(seeds) != set(map(str, values)):
-        problem = f"{parameter} should take the values {', '.join(map(str, values))}."
-    elif any(row["status"] != "done" for row in rows):
-        problem = "a run failed: its error is in its row."
-    elif any(other != first for other in others) or len(set(first)) < len(first):
-        problem = "each value should have the same seeds, and each seed once."
-    elif any(each != fixed[0] for each in fixed):
-        problem = f"only {parameter} and the seed should differ between the runs."
-    elif len(first) < 2:
-        problem = "one seed each is not enough: vary the seed too, with two or more values."
-    else:
-        losses = {v: [r["val_loss"] for r in rows if str(r[parameter]) == v] for v in seeds}
-        medians = {str(value): float(np.median(losses[str(value)])) for value in values}
-        praise = ", ".join(f"{median:.3f} with {value}" for value, median in medians.items())
-        praise = f"the median val_loss is {praise}.{_on_guess(guess, medians)}"
-    verdict(answer, problem, praise)
-
-
-def _on_guess(guess: Any, scores: dict[str, float]) -> str:
-    """Say how a guess, in whatever form, compares with the lowest score."""
-    if guess is ... or guess is None:
-        return ""
-    items = list(guess) if isinstance(guess, set | frozenset | list | tuple) else [guess]
-    number = as_whole(items[0]) if len(items) == 1 else None
-    guessed = " ".join(map(str, items)).strip().lower() if number is None else str(number)
-    if guessed not in scores:
-        return f" As a guess, name one of {', '.join(scores)}."
-    lowest = guessed == min(scores, key=scores.get)
-    return " You saw it coming." if lowest else f" You had guessed {guessed}."
+    alarms = np.asarray(alarms, bool)
+    truth, alone = float(alarms.any(axis=0).mean()), alarms.mean(axis=1)
+    hints = {
+        float(alone.sum()): "you added the rates; an image may raise two alarms at once.",
+        float(alarms.all(axis=0).mean()): "that is the share that raises all of them.",
+        1 - truth: "that is the share that raises none.",
+        100 * truth: "that is in percent; the answer is a share, from 0 to 1.",
+    }
+    hint = "an image counts once, if one alarm or more is raised."
+    praise = f"each alone has at most {as_text(alone.max())}; together they raise {as_text(truth)}."
+    number_verdict(answer, truth, 0.003, "a share, from 0 to 1", hints, hint, praise)

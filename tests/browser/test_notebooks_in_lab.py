@@ -1,4 +1,4 @@
-"""Notebooks 05 and 07 as a reader meets them in JupyterLab: run, moved by keys and by mouse."""
+"""Notebooks 05 and 08 as a reader meets them in JupyterLab: run, moved by keys and by mouse."""
 
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def test_each_slider_changes_the_digit(opened, lab_page, lab, made_by, shown, nu
     lab_page.wait_for_function(HAS_CHANGED, arg=[digit, before])
 
 
-# -- 07: its drawing board, by the notebook's own cells
+# -- 08: its drawing board, by the notebook's own cells
 
 # What the board's cells take from those before them, on the sample.
 BEFORE = """import numpy as np
@@ -90,9 +90,7 @@ from ae_helpers import load_mnist, load_run, prepare
 from ae_helpers.numpy_layers import apply_layers
 
 (X_train, y_train), _ = load_mnist("sample")
-runs = {"deep": load_run("07_deep")}
-codes = {"deep": apply_layers(runs["deep"].encoder_weights, prepare(X_train))}
-decode_with = lambda name: lambda z: apply_layers(runs[name].decoder_weights, z)
+X_train_flat, run = prepare(X_train), load_run("07_deep")
 """
 MARKS = ["def encode(", "board = DrawingBoard()", "board.observe("]
 AROUND = """distances = np.linalg.norm(z - [explorer.x, explorer.y], axis=1)
@@ -101,7 +99,7 @@ print(np.bincount(y_train[distances.argsort()[:25]]).argmax())
 
 
 def test_a_drawn_digit_moves_the_map_to_its_class_and_clear_lets_it_stay(lab_page, lab):
-    notebook = nbformat.read(NOTEBOOKS / "07_comparing_models.ipynb", as_version=4)
+    notebook = nbformat.read(NOTEBOOKS / "08_limits.ipynb", as_version=4)
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     own = [next(source for source in sources if mark in source) for mark in MARKS]
     page = lab_page
