@@ -3,17 +3,20 @@
 import numpy as np
 
 # petroff10: ten colours that stay apart for most kinds of colour vision (Petroff 2021,
-# arXiv:2107.02270).
+# arXiv:2107.02270), but some more than others. Which digit has which was found by search over all
+# orders: of digits that overlap in the plane (3, 5 and 8; 2, 3 and 6; 4, 7 and 9) the closest two
+# colours are as far apart as can be. In Petroff's order 3 and 8 are two greys, 2 and 6 two reds.
 CLASS_COLOURS = (
-    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
-    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
+    *("#b9ac70", "#a96b59", "#bd1f01", "#94a4a2", "#92dadd"),
+    *("#832db6", "#3f90da", "#717581", "#ffa90e", "#e76300"),
 )
 
 
 def name_places(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Find a place for each class's name: the median of the fifth of it that lies outermost.
+    """Find a place for each class's name: where it has many codes, and the others few.
 
-    In the middle of the plane the classes are crowded, and the names would cover each other.
+    The plane is cut into cells, fine where it is crowded, up to 20 along each axis. In the cell
+    where count × share of the class is largest, its name stands at the median of its codes.
 
     Parameters
     ----------
@@ -29,15 +32,18 @@ def name_places(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> codes = np.array([[0, 0], [0, 1], [0, 9], [0, 0], [5, 0]])
-    >>> name_places(codes, np.array([3, 3, 3, 8, 8])).tolist()
+    >>> codes = np.repeat([[0, 0], [0, 0], [0, 9], [5, 0]], [80, 70, 50, 50], axis=0)
+    >>> name_places(codes, np.repeat([3, 8, 3, 8], [80, 70, 50, 50])).tolist()
     [[0.0, 9.0], [5.0, 0.0]]
     """
-    spread = codes.std(axis=0) + 1e-9
-    distance = np.linalg.norm((codes - np.median(codes, axis=0)) / spread, axis=1)
-    places = []
+    n = int(np.clip((len(codes) / 50) ** 0.5, 1, 20))
+    bounds = np.quantile(codes, np.arange(1, n) / n, axis=0)
+    rows, columns = (np.searchsorted(*ends) for ends in zip(bounds.T, codes.T, strict=True))
+    cell, places = n * rows + columns, []
+    everyone = np.maximum(np.bincount(cell, minlength=n * n), 1)
     for label in np.unique(labels):
         own = labels == label
-        outer = own & (distance >= np.quantile(distance[own], 0.8))
-        places.append(np.median(codes[outer], axis=0))
+        count = np.bincount(cell[own], minlength=n * n)
+        best = (count**2 / everyone).argmax()
+        places.append(np.median(codes[own & (cell == best)], axis=0))
     return np.array(places)

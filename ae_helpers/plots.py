@@ -90,6 +90,9 @@ def scatter_codes(
 ) -> Axes:
     """Draw codes as points in the plane, coloured by class, each class named among its points.
 
+    A class with fewer than 1 in 100 of the points is in the legend only: its name would stand
+    among others.
+
     Parameters
     ----------
     codes
@@ -135,9 +138,11 @@ def scatter_codes(
     for digit in digits:
         axis.scatter([], [], s=30, c=CLASS_COLOURS[digit], label=str(digit))
     box = axis.get_window_extent()
-    places = axis.transData.transform(name_places(codes, labels)) - box.min
-    places = _spread(places, gap=20, size=box.size) + box.min
-    for digit, place in zip(digits, axis.transData.inverted().transform(places), strict=True):
+    frequent = np.bincount(labels) >= 0.01 * len(labels)
+    named = frequent[labels]
+    places = axis.transData.transform(name_places(codes[named], labels[named])) - box.min
+    places = axis.transData.inverted().transform(_spread(places, 20, box.size) + box.min)
+    for digit, place in zip(np.flatnonzero(frequent), places, strict=True):
         axis.annotate(
             str(digit),
             place,
@@ -251,10 +256,9 @@ def show_loss(
         )
     axis.set(xlabel="epoch", ylabel="loss")
     axis.xaxis.get_major_locator().set_params(integer=True)
-    # Below the highest mark, and opaque, because it may lie on another.
-    axis.legend(
-        loc="upper right", bbox_to_anchor=(1, 0.93), frameon=True, framealpha=1, edgecolor="none"
-    )
+    # Below the highest mark, where least is drawn, and opaque, because it may lie on another.
+    below = (0, 0, 1, 0.93)
+    axis.legend(loc="best", bbox_to_anchor=below, frameon=True, framealpha=1, edgecolor="none")
     show(figure, alt)
 
 
@@ -284,7 +288,7 @@ def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
         ends = np.array(list(product(left, right))).T
         axis.plot([x, x + 1], ends, color="0.8", linewidth=0.5, zorder=0)
     for x, y in enumerate(columns):
-        colour = CLASS_COLOURS[2] if x == narrowest else CLASS_COLOURS[0]
+        colour = CLASS_COLOURS[2] if x == narrowest else CLASS_COLOURS[6]
         axis.scatter([x] * len(y), y, s=50, color=colour, edgecolors="white")
     for name, left, right in (
         ("encoder", 0, narrowest - 0.05),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
@@ -22,6 +23,11 @@ X[y == 1] = random.choice(np.array([0, 200], "uint8"), (310, 28, 28))
 X[y == 2] += 100
 X[:, :2] = 0  # 56 pixels are black in every image
 X_flat, X_other = X.reshape(930, 784) / 255, 1 - X[:100].reshape(100, 784) / 255
+# A 1 is nearer to the plain 0s than to another 1.
+nearest = [y[::2][((X_flat[::2] - x) ** 2).sum(axis=1).argmin()] for x in X_flat[1::2]]
+same = np.mean(np.array(nearest) == y[1::2])
+dark = X_flat[y < 2]
+inverted = np.where((y == 2)[:, None], 1 - X_flat, X_flat)
 mse = np.mean((X_other - X_flat.mean(axis=0)) ** 2)
 
 table = np.eye(10) * 50
@@ -38,8 +44,16 @@ decoder = [(random.normal(size=(2, 784)), np.zeros(784), "sigmoid")]
 means = np.stack([codes[y == digit].mean(axis=0) for digit in (0, 1)])
 middle = apply_layers(decoder, means.mean(axis=0)[None]).reshape(28, 28)
 mixed = apply_layers(decoder, means).mean(axis=0).reshape(28, 28)
+# A decoder that shows the two numbers in the first two pixels, and one who reads them there.
+plain = [(np.eye(2, 784), np.full(784, -4.5), "sigmoid")]
+
+
+def reader(images):
+    a, b = images[:, 0], images[:, 1]
+    return np.stack([(1 - a) * (1 - b), a, (1 - a) * b], axis=1)
+
+
 slant = np.array([[1, 0.5], [0, 1]])
-survey_rows = [{"seed": s, "val_loss": loss} for s, loss in enumerate([0.21, 0.19, 0.2], start=5)]
 drawn = X_flat.copy()
 drawn[17] = 1 - drawn[17]
 five_deep = random.normal(size=(60, 5)) @ random.normal(size=(5, 784))  # five directions hold it
@@ -54,16 +68,20 @@ alarms[1] = np.roll(alarms[1], 10)  # none rings twice
 CASES = {
     "check_empty_pixels": (56, [728, int((X == 0).sum()), 57, 0.5], (X,)),
     "check_most_ink": (2, [0, 10, -1, 2.5], (X, y)),
-    "check_most_varied": (1, [2, 0, 7], (X, y)),
+    "check_nearest_image": (
+        same,
+        [100 * same, 1 - same, 465 * same, 0.5],
+        (X[::2], y[::2], X[1::2], y[1::2]),
+    ),
     "check_parameter_count": (101651, [51154, 100736, 102435, 101650], ()),
     "check_negative_bias": (0, [0.5, -100, 1], ()),
-    "check_grey_loss": (np.log(2), [0.5, -0.693, 1, 0.30, 0.7], ()),
+    "check_best_grey": (dark.mean(), [0.5, 0, 1 - dark.mean(), 255 * dark.mean()], (dark,)),
     "check_mean_digit_mse": (mse, [mse**0.5, mse * 784, 2 * mse], (X_flat, X_other)),
-    "check_steps": (12, [9, 4, 300, 11], (100, 32, 3)),
+    "check_worst_class": (2, [0, 1, 10, 2.5], (X_flat, y, inverted)),
     "check_second_pair": ((5, 8), [(4, 9), (3, 5), (5, 5), 5, (5, 8, 9)], (table,)),
-    "check_nearest_label": (630 / 930, [300 / 930, 67.7, 0.75, -1], (near, y)),
-    "check_widest_class": (1, [0, 3], (codes, y)),
-    "check_point_of": ((0, 9), [(0, 0), (9, 0), 9, (0, 9, 9)], (codes, y)),
+    "check_nearest_label": (630 / 930, [300 / 930, 67.7, 0.839, 0.68, -1], (near, y)),
+    "check_widest_class": (1, [0, 2, 3, {1}], (codes, y)),
+    "check_point_of": ((0, 9), [(0, 0), (9, 0), (0, 6), 9, (0, 9, 9), {0, 9}], (plain, reader)),
     "check_middle": (
         middle,
         [mixed, middle.ravel(), middle[None], 255 * middle, middle.T, 0],
@@ -71,7 +89,7 @@ CASES = {
     ),
     "check_worst_image": (17, [0, 930, -1, 1.5], (X_flat, drawn)),
     "check_at_least_one": (1 - 0.97**20, [0.97**20, 0.6, 45.6, 0.03**20, 1, -1], (0.03, 20)),
-    "check_lowest_seed": (6, [5, 7, 1, 0.19, -1], (survey_rows,)),
+    "check_enough_seeds": (381, [380, 300, 100, 500, 367, 0.01], (0.01,)),
     "check_run_count": (33, [14, 30, 36, 63, 0, 33.5], ("0:20:2,100", "8,16,32")),
     "check_wins": (7 / 9, [7, 77.8, 2 / 9, 2 / 3, -1], ([1, 2, 5], [3, 4, 6])),
     "check_undo": ([[1, -0.5], [0, 1]], [slant, slant.T, np.eye(2), -slant, 0], (slant,)),
@@ -89,6 +107,14 @@ ALSO_RIGHT = {
     "check_caught": [0.4, np.float32(0.4), [0.403]],
     "check_any_alarm": [0.15, np.float32(0.15), [0.1501]],
 }
+ALSO_RIGHT = {
+    "check_second_pair": [{5, 8}, [8, 5], frozenset((8, 5)), np.array([[8], [5]])],
+    "check_nearest_label": [0.677, 0.6774, [0.677]],
+    "check_widest_class": [1.0, np.uint8(1), [1]],
+    "check_point_of": [[0, 9], np.array([[0.5, 8]]), (np.float32(0), 12.5)],
+    "check_middle": [middle.tolist(), 0.99 * middle, middle.astype("float32")],
+    "check_worst_image": [17.0, [17], np.int64(17)],
+}
 NO_ANSWERS = ["0", None, [], {}, object(), [[1], [1, 2]], np.array("a"), 1j, float("nan"), 10**400]
 
 
@@ -101,6 +127,8 @@ def said(capsys):
         check = getattr(exercises, name)
         if name == "check_point_of":
             check(2, answer, *arguments)
+        elif name == "check_middle":
+            check(answer, *arguments, classifier=lambda images: reader(images * 0 + 0.95), **guess)
         else:
             check(answer, *arguments, **guess)
         text = capsys.readouterr().out
@@ -135,17 +163,25 @@ def test_a_check_knows_the_truth_and_refuses_all_else(said, name, autoencoder):
 
 HINTS = [
     ("check_negative_bias", -100, "between 0 and 1"),
-    ("check_grey_loss", -0.693, "minus sign"),
-    ("check_grey_loss", 1, "in bits"),
+    ("check_best_grey", 0.5, "more dark pixels"),
+    ("check_best_grey", 0, "without limit"),
+    ("check_nearest_image", 100 * same, "percent"),
+    ("check_nearest_image", 1 - same, "another label"),
     ("check_mean_digit_mse", mse**0.5, "the root"),
     ("check_mean_digit_mse", mse * 784, "the sum"),
-    ("check_steps", 4, "one epoch"),
     ("check_nearest_label", 300 / 930, "is wrong"),
     ("check_nearest_label", 67.7, "percent"),
     ("check_nearest_label", 630, "a sum"),
+    ("check_nearest_label", 0.839, "all the neighbours"),
+    ("check_point_of", (9, 0), "read as a 1, with a chance of 0.99; the chance of a 2"),
+    ("check_point_of", (0, 6), "of 0.81 only"),
     ("check_at_least_one", 45.6, "in percent"),
     ("check_at_least_one", 0.6, "number to expect"),
     ("check_at_least_one", 0.97**20, "nobody"),
+    ("check_enough_seeds", 300, "rule of thumb"),
+    ("check_enough_seeds", 380, "one seed more"),
+    ("check_enough_seeds", 500, "fewer would do"),
+    ("check_undo", slant.T, "only turns"),
     ("check_nats", 784 * 0.1985 / np.log(2), "bits"),
     ("check_nats", 155, "nearly"),
     ("check_hole", (0.5, 0), "code number 10 is only"),
@@ -169,16 +205,42 @@ def test_a_guess_is_compared_with_the_answer(said):
     assert "Your guess was 2: you saw it coming." in said("check_most_ink", 2, guess=2)
     assert "Your guess was 1: it comes in place 3." in said("check_most_ink", 2, guess=1)
     share = 630 / 930
+    assert "0.33 too high" in said("check_nearest_image", same, guess=1)
+    assert "0.07 too low" in said("check_nearest_image", same, guess="60 %")
     assert "0.32 too high" in said("check_nearest_label", share, guess=1)
     assert "0.18 too low" in said("check_nearest_label", share, guess=50)  # per cent
-    assert "which is close" in said("check_nearest_label", share, guess=0.7)
-    assert "Your guess was 2; " in said("check_middle", middle, guess=2)
+    for close in (0.7, "0.7", "70 %", {0.7}, [70], np.float32(0.7)):
+        assert "which is close" in said("check_nearest_label", share, guess=close)
+    for right in (1, "1", {1}, np.array([1.0])):
+        assert "It is read as a 1 (0.95). Your guess was 1: so." in said(
+            "check_middle", middle, guess=right
+        )
+    assert "Your guess was 2: not so." in said("check_middle", middle, guess=2)
 
 
-@pytest.mark.parametrize("name", ["check_most_ink", "check_nearest_label", "check_middle"])
+@pytest.mark.parametrize("guess", [1, "1", "the 1s", np.int64(1), [1], {1}, np.array([1.0])])
+def test_a_guess_is_taken_in_any_form(said, guess):
+    assert "Your guess was 1: it comes in place 3." in said("check_most_ink", 2, guess=guess)
+
+
+@pytest.mark.parametrize("guess", ["one of them", "1 or 2", {1, 2}, [[1], [1, 2]], object(), {}])
+def test_what_is_no_guess_is_refused_in_words(said, guess):
+    told = said("check_most_ink", 2, guess=guess)
+    assert told.startswith("Right: ") and "Your guess is not one number" in told
+    assert "Your guess was 12, which is no class here." in said("check_most_ink", 2, guess=12)
+
+
+@pytest.mark.parametrize("name", ["check_nearest_label", "check_middle"])
 def test_a_missing_or_odd_guess_does_not_matter(said, name):
     for guess in (..., "a guess", None):
-        assert "guess" not in said(name, CASES[name][0], guess=guess)
+        assert said(name, CASES[name][0], guess=guess).startswith("Right: ")
+    assert "guess" not in said(name, CASES[name][0], guess=...)
+
+
+@pytest.mark.parametrize("name", ["check_nearest_label", "check_middle"])
+def test_a_guess_that_cannot_be_read_is_refused_in_words(said, name):
+    for guess in ("a guess", None, {3, 5}, "nan", object()):
+        assert "Your guess is not one number" in said(name, CASES[name][0], guess=guess)
 
 
 def test_first_half(capsys, autoencoder):
@@ -208,6 +270,7 @@ def test_values(capsys):
     right = ["007", 7, 7.0, True, "a,b"]
     assert said(...).startswith("Not filled in yet: ")
     assert said(right).startswith("Right: ") and said(tuple(right)).startswith("Right: ")
+    assert said(["007", np.int64(7), np.float64(7), np.True_, "a,b"]).startswith("Right: ")
     assert "value 1 is not the int 7." in said([7, *right[1:]])
     assert "value 3 is not the int 7." in said([*right[:2], 7, *right[3:]])
     assert "value 4 is not the int 1." in said([*right[:3], 1, "a,b"])
@@ -219,22 +282,43 @@ def test_values(capsys):
 
 def test_own_sweep(capsys):
     def said(answer, **guess):
-        exercises.check_own_sweep(answer, "hidden_dim", [4, 64], **guess)
+        exercises.check_own_sweep(answer, "latent_activation", ["linear", "tanh"], **guess)
         return capsys.readouterr().out
 
-    narrow = {"hidden_dim": 4, "status": "done", "val_loss": 0.25, "run": "run-0000"}
-    wide = narrow | {"hidden_dim": 64, "val_loss": 0.2}
+    linear, tanh = [
+        [
+            {"latent_activation": kind, "seed": s, "status": "done", "val_loss": loss + s / 100}
+            for s in range(3)
+        ]
+        for kind, loss in (("linear", 0.24), ("tanh", 0.27))
+    ]
     assert said(...).startswith("Not filled in yet: ")
-    assert said([narrow, wide]).startswith("Right: val_loss is 0.250 with 4, 0.200 with 64.")
-    assert "You saw it coming." in said([wide, narrow], guess=64)
-    assert "You had guessed 4." in said([narrow, wide], guess=4)
-    for odd in (..., "a guess", None, np.zeros(3)):
-        assert "guess" not in said([narrow, wide], guess=odd)
-    failed = wide | {"status": "failed", "val_loss": None}
-    assert "a run failed" in said([narrow, failed])
-    for other in ([narrow], [narrow, narrow], [narrow, wide, wide], [narrow, narrow | {"x": 1}]):
-        assert "the values 4, 64, once each" in said(other)
-    for nonsense in (*NO_ANSWERS, [narrow, 3], narrow, [{"hidden_dim": 4}], [{}]):
+    praise = "Right: the median val_loss is 0.250 with linear, 0.280 with tanh."
+    rows = linear + tanh
+    for right in (rows, tuple(rows[::-1]), pd.DataFrame(rows), rows[:2] + rows[3:5]):
+        assert said(right).startswith("Right: "), right
+    assert said(rows).startswith(praise)
+    for guess in ("linear", "Linear ", {"linear"}, ["linear"], np.str_("linear")):
+        assert "You saw it coming." in said(rows, guess=guess), guess
+    assert "You had guessed tanh." in said(rows, guess="tanh")
+    for odd in ("a guess", np.zeros(3), 4, {}, ["linear", "tanh"], float("nan")):
+        assert "name one of linear, tanh." in said(rows, guess=odd)
+    for none in (..., None):
+        assert "guess" not in said(rows, guess=none)
+    failed = [row | {"status": "failed", "val_loss": None} for row in tanh]
+    longer = [row | {"epochs": 10} for row in tanh]
+    for other, hint in [
+        (linear, "the values linear, tanh"),
+        ([*rows, tanh[0] | {"latent_activation": "relu"}], "the values linear, tanh"),
+        (linear + failed, "a run failed"),
+        (rows[:-1], "the same seeds"),
+        (rows + rows, "each seed once"),
+        (linear[:1] + tanh[1:2], "the same seeds"),
+        (linear + longer, "only latent_activation and the seed"),
+        (linear[:1] + tanh[:1], "one seed each"),
+    ]:
+        assert hint in said(other), hint
+    for nonsense in (*NO_ANSWERS, [*rows, 3], linear[0], [{"seed": 4}], [{}], pd.DataFrame()):
         assert "what sweep() returns" in said(nonsense)
 
 

@@ -165,8 +165,6 @@ def test_a_parameter_means_the_same_in_every_notebook():
             defaults.setdefault(name, {}).setdefault(default, []).append(path.stem)
     # 03 saves the run, the others load it.
     assert set(defaults.pop("run_name")) == {"mine", "auto"}
-    # It trains a hundred networks, so each for a shorter time.
-    assert defaults["epochs"].pop(3) == ["06_why_results_differ"]
     assert {n: where for n, where in defaults.items() if len({type(d) for d in where}) > 1} == {}
     sizes = ("n_train", "n_seeds")  # how many are enough differs with what they are for
     fixed = {n: where for n, where in defaults.items() if n in PARAMETERS and n not in sizes}

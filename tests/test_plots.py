@@ -3,10 +3,12 @@ import io
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from colorspacious import deltaE
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from ae_helpers import plots
+from ae_helpers.legend import name_places
 
 ALT = "What the figure shows."
 
@@ -106,6 +108,46 @@ def test_a_scatter_colours_and_names_each_class(codes):
     colours = [to_hex(colour) for colour in points.get_facecolors()]
     assert colours == [plots.CLASS_COLOURS[label] for label in codes[1]]
     assert len(set(colours)) == 10
+    plt.close(axis.figure)
+
+
+# How colours look to those who lack one kind of cone (Machado et al. 2009, severity 100 %).
+KINDS = "deuteranomaly", "protanomaly", "tritanomaly"
+EYES = ["sRGB1", *({"name": "sRGB1+CVD", "cvd_type": kind, "severity": 100} for kind in KINDS)]
+OVERLAPPING = [(3, 8), (3, 5), (5, 8), (2, 3), (2, 6), (4, 9), (4, 7), (7, 9)]
+
+
+def closest(colours):
+    """Say how far apart, in CAM02-UCS, the colours of two overlapping digits are at least."""
+    rgb = np.array([to_rgb(colour) for colour in colours])
+    a, b = (rgb[list(side)] for side in zip(*OVERLAPPING, strict=True))
+    return min(deltaE(a, b, eye).min() for eye in EYES)
+
+
+def test_digits_that_overlap_have_colours_far_apart_for_all_eyes():
+    petroff = plt.color_sequences["petroff10"]
+    assert sorted(plots.CLASS_COLOURS) == sorted(map(to_hex, petroff))
+    assert closest(petroff) < 20, "two greys for 3 and 8: what the order is there to avoid"
+    assert closest(plots.CLASS_COLOURS) > 30
+
+
+def test_a_name_stands_where_its_class_has_many_and_others_have_few():
+    random = np.random.default_rng(0)
+    labels = np.repeat([3, 8, 9], [2000, 4000, 1000])
+    codes = random.normal(size=(7000, 2))  # 3s and 8s lie on top of each other, but ...
+    codes[:500] += [3, 0]  # ... a quarter of the 3s do not,
+    codes[-1000:] += [[0, 20]]
+    codes[-1:] *= 10  # and one 9 lies far off
+    places = name_places(codes, labels)
+    assert np.linalg.norm(places - [[3, 0], [0, 0], [0, 20]], axis=1).max() < 1.5
+
+
+def test_a_scatter_does_not_name_a_class_of_which_hardly_a_point_is_there():
+    axis = plots.scatter_codes(
+        np.random.default_rng(0).random((300, 2)), np.arange(300) // 2 // 149
+    )
+    assert [text.get_text() for text in axis.texts] == ["0"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["0", "1"]
     plt.close(axis.figure)
 
 

@@ -84,7 +84,7 @@ def choose(form: str, out: Path, workers: int | None = None, **fixed: Any) -> pd
     -------
     pandas.DataFrame
         One row a training: ``form``, the columns of ``RECIPE``, ``seed``, ``val_mse``,
-        ``val_knn``, ``seconds`` of training.
+        ``val_knn``, ``seconds`` of one processor that the training took.
     """
     recipes = FORMS[form]
     first = _train(recipes, [0], out / f"{form}-1", workers, fixed)

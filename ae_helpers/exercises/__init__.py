@@ -6,20 +6,24 @@ data, so that the checks hold for the full MNIST, the sample, and your own data.
 """
 
 # ruff: noqa: F401 (the names are handed on)
-from ae_helpers.exercises.notebook_01 import check_empty_pixels, check_most_ink, check_most_varied
+from ae_helpers.exercises.notebook_01 import check_empty_pixels, check_most_ink, check_nearest_image
 from ae_helpers.exercises.notebook_02 import (
     check_first_half,
     check_negative_bias,
     check_parameter_count,
 )
-from ae_helpers.exercises.notebook_03 import check_grey_loss, check_mean_digit_mse, check_steps
+from ae_helpers.exercises.notebook_03 import (
+    check_best_grey,
+    check_mean_digit_mse,
+    check_worst_class,
+)
 from ae_helpers.exercises.notebook_04 import (
     check_nearest_label,
     check_second_pair,
     check_widest_class,
 )
 from ae_helpers.exercises.notebook_05 import check_middle, check_point_of, check_worst_image
-from ae_helpers.exercises.notebook_06 import check_at_least_one, check_lowest_seed, check_undo
+from ae_helpers.exercises.notebook_06 import check_at_least_one, check_enough_seeds, check_undo
 from ae_helpers.exercises.notebook_07 import check_components, check_hardest_class, check_nats
 from ae_helpers.exercises.notebook_08 import check_any_alarm, check_caught, check_hole
 from ae_helpers.exercises.notebook_09 import (

@@ -5,6 +5,8 @@ The line begins with "Not filled in yet" (the answer is still ``...``), "Right" 
 """
 
 import math
+import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -80,12 +82,36 @@ def class_verdict(
         problem = f"the answer is one class, a whole number out of {', '.join(map(str, scores))}."
     elif scores[digit] < best:
         problem = f"the {measure} of the {digit}s is {as_text(scores[digit])}; another has more."
-    guessed = as_whole(guess)
-    if guessed in scores:
+
+    def judged(guessed: float) -> str:
+        if guessed not in scores:
+            return f"{guessed:g}, which is no class here"
         rank = 1 + sum(score > scores[guessed] for score in scores.values())
-        ending = "you saw it coming" if rank == 1 else f"it comes in place {rank}"
-        praise += f" Your guess was {guessed}: {ending}."
-    verdict(answer, problem, praise)
+        place = "you saw it coming" if rank == 1 else f"it comes in place {rank}"
+        return f"{guessed:g}: {place}"
+
+    verdict(answer, problem, praise + on_guess(guess, judged))
+
+
+def on_guess(guess: Any, judged: Callable[[float], str]) -> str:
+    """Say how a guess did; 8, "8", "the 8s", [8] and {8} are all 8, and dots are no guess."""
+    if guess is ...:
+        return ""
+    if isinstance(guess, str):
+        guess = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", guess)]
+    number = as_number(list(guess) if isinstance(guess, set | frozenset) else guess)
+    if number is None:
+        return " Your guess is not one number, so it is left aside."
+    return f" Your guess was {judged(number)}."
+
+
+def too_high_or_low(guessed: float, truth: float) -> str:
+    """Judge the guess of a share: 60 is meant as 60 %."""
+    guessed = guessed / 100 if guessed > 1 else guessed
+    off = guessed - truth
+    if abs(off) < 0.05:
+        return f"{guessed:.2f}, which is close"
+    return f"{guessed:.2f}, which is {abs(off):.2f} too {'high' if off > 0 else 'low'}"
 
 
 def as_text(number: float) -> str:

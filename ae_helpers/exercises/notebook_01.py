@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 
 from ae_helpers.data import prepare
-from ae_helpers.exercises.answers import as_text, class_verdict, classes_of, count_verdict, verdict
+from ae_helpers.exercises.answers import (
+    as_text,
+    class_verdict,
+    classes_of,
+    count_verdict,
+    number_verdict,
+    on_guess,
+    too_high_or_low,
+)
 
 
 def check_empty_pixels(answer: Any, images: np.ndarray) -> None:
@@ -48,34 +56,36 @@ def check_most_ink(answer: Any, images: np.ndarray, labels: np.ndarray, guess: A
     class_verdict(answer, scores, "mean pixel", praise, guess)
 
 
-def check_most_varied(answer: Any, images: np.ndarray, labels: np.ndarray) -> None:
-    """Check in which class the first 300 images and the next 300 are farthest apart.
+def check_nearest_image(
+    answer: Any,
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    guess: Any = ...,
+) -> None:
+    """Check how often the nearest training image has the label of a test image, as a share.
 
-    The distance is the mean squared difference of a pixel (0–1), over all pairs, as in the
-    notebook. Classes with 300 images or fewer do not count.
+    It is about the first 1,000 test images and the first 10,000 training images.
 
     Examples
     --------
-    >>> check_most_varied("the 2s", np.zeros((9, 28, 28), "uint8"), np.zeros(9, int))
-    Not yet: no class has more than 300 images here: load more data.
+    >>> images, labels = np.stack([np.full((2, 2), n, "uint8") for n in (0, 9)]), np.array([3, 5])
+    >>> check_nearest_image(1, images, labels, images, labels, guess="90 %")  # doctest: +ELLIPSIS
+    Right: ... Your guess was 0.90, which is 0.10 too low.
     """
-    scores = {
-        digit: _mean_distance(images[labels == digit])
-        for digit in classes_of(labels)
-        if (labels == digit).sum() > 300
+    known, labels = prepare(X_train[:10_000]), y_train[:10_000]
+    images, own = prepare(X_test[:1000]), y_test[:1000]
+    nearest = ((known**2).sum(axis=1) - 2 * images @ known.T).argmin(axis=1)
+    truth = float(np.mean(labels[nearest] == own))
+    whole = "a share lies between 0 and 1; take the mean where you took a sum or percent."
+    hints = {
+        1 - truth: "that is the share with another label.",
+        100 * truth: whole,
+        len(own) * truth: whole,
     }
-    if not scores:
-        verdict(answer, "no class has more than 300 images here: load more data.", "")
-        return
-    most, least = max(scores, key=scores.get), min(scores, key=scores.get)
-    praise = (
-        f"the mean distance of two {most}s is {scores[most]:.2f}; two {least}s are the most "
-        f"alike, {scores[least]:.2f}."
-    )
-    class_verdict(answer, scores, "mean distance", praise)
-
-
-def _mean_distance(images: np.ndarray) -> float:
-    a, b = prepare(images[:300]), prepare(images[300:600])
-    squares = (a**2).sum(axis=1).mean() + (b**2).sum(axis=1).mean()
-    return float(squares - 2 * a.mean(axis=0) @ b.mean(axis=0)) / a.shape[1]
+    hint = "find for each test image the lowest distance, and compare the two labels."
+    praise = "a mean over all pairs hides its nearest ones, and those are mostly of one class."
+    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
+    what = "a share, one number from 0 to 1"
+    number_verdict(answer, truth, 0.003, what, hints, hint, praise)

@@ -5,25 +5,34 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import count_verdict, number_verdict
+from ae_helpers.exercises.answers import (
+    as_text,
+    class_verdict,
+    classes_of,
+    number_verdict,
+    on_guess,
+    too_high_or_low,
+)
 
 
-def check_grey_loss(answer: Any) -> None:
-    """Check the binary cross-entropy of answering 0.5; two decimals are enough.
+def check_best_grey(answer: Any, X_train_flat: np.ndarray, guess: Any = ...) -> None:
+    """Check the grey that costs least if it is the answer to every pixel of ``(n, 784)``.
 
     Examples
     --------
-    >>> check_grey_loss(-0.69)
-    Not yet: a loss is never below 0; look for the minus sign in front of the formula.
+    >>> check_best_grey(0.5, np.full((2, 784), 0.25))
+    Not yet: that costs log 2, but there are more dark pixels than bright ones.
     """
-    truth = -math.log(0.5)
+    truth = float(np.mean(X_train_flat, dtype="float64"))
     hints = {
-        -truth: "a loss is never below 0; look for the minus sign in front of the formula.",
-        1: "this is its value in bits; the loss takes the natural logarithm.",
+        0.5: "that costs log 2, but there are more dark pixels than bright ones.",
+        0: "black costs nothing on paper, but without limit where there is ink.",
     }
-    hint = "put r = 0.5 into the formula, to two decimals; it does not matter what x is."
-    praise = "log 2, for black, grey and white pixels alike; so the untrained network starts here."
-    number_verdict(answer, truth, 0.005, "the loss, one number", hints, hint, praise)
+    hint = "try some answers between 0 and 1, and go where the loss falls."
+    praise = f"it is the mean of all pixels, {truth:.3f}, as it would be for the squared error."
+    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
+    what = "a grey, one number from 0 to 1"
+    number_verdict(answer, truth, 0.005, what, hints, hint, praise)
 
 
 def check_mean_digit_mse(answer: Any, X_train_flat: np.ndarray, X_test_flat: np.ndarray) -> None:
@@ -46,21 +55,23 @@ def check_mean_digit_mse(answer: Any, X_train_flat: np.ndarray, X_test_flat: np.
     number_verdict(answer, truth, 0.001, what, hints, hint, praise)
 
 
-def check_steps(answer: Any, n_images: int, batch_size: int, epochs: int) -> None:
-    """Check the number of steps that the optimizer takes in all.
+def check_worst_class(
+    answer: Any, images: np.ndarray, labels: np.ndarray, drawn: np.ndarray, guess: Any = ...
+) -> None:
+    """Check which class has the largest loss; images and reconstructions are ``(n, 784)``.
 
     Examples
     --------
-    >>> check_steps(6, n_images=100, batch_size=32, epochs=2)
-    Not yet: the last batch of each epoch is short, but it gives a step too.
+    >>> drawn = np.array([[0.1, 0.9], [0.5, 0.5]])
+    >>> check_worst_class(7, np.eye(2), np.array([7, 3]), drawn, guess={7})  # doctest: +ELLIPSIS
+    Right: ... Your guess was 7: you saw it coming.
     """
-    an_epoch = math.ceil(n_images / batch_size)
-    hints = {
-        an_epoch: "that is one epoch; the optimizer goes through the images more often.",
-        n_images * epochs: "a step comes after each batch, not after each image.",
-        n_images // batch_size * epochs: "the last batch of each epoch is short, but it gives a "
-        "step too.",
-    }
-    hint = "count the batches of an epoch, with the short one, and multiply by the epochs."
-    praise = f"{an_epoch:,} an epoch. Double the batch size, and it takes half as many."
-    count_verdict(answer, an_epoch * epochs, hints, hint, praise)
+    r = np.clip(drawn, 1e-7, 1 - 1e-7)
+    losses = -np.mean(images * np.log(r) + (1 - images) * np.log(1 - r), axis=1)
+    scores = {digit: float(losses[labels == digit].mean()) for digit in classes_of(labels)}
+    most, least = max(scores, key=scores.get), min(scores, key=scores.get)
+    praise = (
+        f"the loss of the {most}s is {as_text(scores[most])}; the {least}s come out best, with "
+        f"{as_text(scores[least])}."
+    )
+    class_verdict(answer, scores, "loss", praise, guess)

@@ -7,11 +7,12 @@ import numpy as np
 
 from ae_helpers.exercises.answers import (
     as_array,
-    as_number,
     as_text,
     class_verdict,
     classes_of,
     number_verdict,
+    on_guess,
+    too_high_or_low,
     verdict,
 )
 
@@ -31,7 +32,7 @@ def check_second_pair(answer: Any, table: np.ndarray) -> None:
     scores = {(a, b): table[a, b] + table[b, a] for a, b in combinations(range(len(table)), 2)}
     four_nine = scores.pop((4, 9))
     a, b = best = max(scores, key=scores.get)
-    answered = as_array(answer)
+    answered = as_array(list(answer) if isinstance(answer, set | frozenset) else answer)
     pair = None if answered is None or answered.size != 2 else tuple(sorted(answered.ravel()))
     problem = None
     if pair == (4, 9):
@@ -64,25 +65,18 @@ def check_nearest_label(
     truth = float(np.mean(labels[:, 0] == y_train))
     whole = "a share lies between 0 and 1; take the mean where you took a sum or percent."
     hints = {
-        1 - truth: "that is the share for which the label is wrong.",
         100 * truth: whole,
         len(labels) * truth: whole,
+        1 - truth: "that is the share for which the label is wrong.",
+        float(np.mean(labels == y_train[:, None])): "that is the mean over all the neighbours, and "
+        "the question is about the nearest.",
     }
-    hint = "compare labels[:, 0] with y_train, image by image, and take the mean."
+    hint = "compare labels[:, 0] with y_train, image by image, and take the mean to three decimals."
     chance = np.bincount(y_train).max() / len(y_train)
     praise = f"always naming the most frequent class would be right for {chance:.2f}."
-    guessed = as_number(guess)
-    if guessed is not None:
-        guessed = guessed / 100 if guessed > 1 else guessed  # 60 is meant as 60 %
-        praise += f" Your guess was {guessed:.2f}, {_off(guessed - truth)}."
+    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
     what = "a share, one number from 0 to 1"
-    number_verdict(answer, truth, 0.005, what, hints, hint, praise)
-
-
-def _off(difference: float) -> str:
-    if abs(difference) < 0.05:
-        return "which is close"
-    return f"which is {abs(difference):.2f} too {'high' if difference > 0 else 'low'}"
+    number_verdict(answer, truth, 0.00051, what, hints, hint, praise)
 
 
 def check_widest_class(answer: Any, codes: np.ndarray, labels: np.ndarray) -> None:

@@ -1,44 +1,43 @@
 """Checks for the exercises of notebook 05, drawing from the plane."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_number, as_whole, verdict
+from ae_helpers.exercises.answers import as_array, as_number, as_whole, on_guess, verdict
 from ae_helpers.numpy_layers import DenseLayer, apply_layers
 
+# From images to each class's chance: a Keras classifier, or a function.
+Classifier = Callable[[np.ndarray], Any]
 
-def check_point_of(digit: int, answer: Any, codes: np.ndarray, labels: np.ndarray) -> None:
-    """Check a point: of the 50 nearest training images, a quarter or more are the digit.
 
-    A quarter, because a decoder can draw a clear 3 where 3s, 5s and 8s share their ground.
+def check_point_of(
+    digit: int, answer: Any, decoder_weights: Sequence[DenseLayer], classifier: Classifier
+) -> None:
+    """Check a point: what is drawn there has a chance above 0.9 to be the digit, as it is read.
 
     Examples
     --------
-    >>> check_point_of(3, (0.1, 0), np.array([[0, 0], [9, 9]]), np.array([3, 7]))
-    Right: of the 2 training images nearest to your point, 1 are 3s.
+    >>> decoder = [(np.zeros((2, 784)), np.zeros(784), "sigmoid")]
+    >>> check_point_of(1, (5, 0), decoder, lambda images: np.array([[0.25, 0.75]]))
+    Not yet: it is read as a 1, with a chance of 0.75 only. Look around there.
     """
     point = as_array(answer)
-    if point is None or point.size != codes.shape[1]:
-        verdict(answer, f"a point is {codes.shape[1]} numbers, such as (5.0, 20.0).", "")
+    if point is None or point.size != 2:
+        verdict(answer, "a point is two numbers, such as (5.0, 20.0).", "")
         return
-    near = _nearest_labels(point, codes, labels)
-    found, (most_frequent, most) = near[digit], near.most_common(1)[0]
-    problem = None
-    if found < near.total() / 4:
-        problem = (
-            f"of the {near.total()} training images nearest to your point, {found} are {digit}s, "
-            f"and {most} are {most_frequent}s. Move on."
-        )
-    praise = f"of the {near.total()} training images nearest to your point, {found} are {digit}s."
-    verdict(answer, problem, praise)
+    chances = _read(apply_layers(decoder_weights, point.reshape(1, 2)), classifier)
+    best = int(chances.argmax())
+    told = f"it is read as a {best}, with a chance of {chances[best]:.2f}"
+    problem = f"{told} only. Look around there."
+    if best != digit:
+        problem = f"{told}; the chance of a {digit} is {chances[digit]:.2f}. Move on."
+    verdict(answer, None if chances[digit] > 0.9 else problem, f"{told}.")
 
 
-def _nearest_labels(point: np.ndarray, codes: np.ndarray, labels: np.ndarray) -> Counter:
-    distance = ((codes - point.ravel()) ** 2).sum(axis=1)
-    return Counter(labels[np.argsort(distance)[:50]].tolist())
+def _read(images: np.ndarray, classifier: Classifier) -> np.ndarray:
+    return np.asarray(classifier(images))[0]
 
 
 def check_middle(
@@ -46,18 +45,21 @@ def check_middle(
     decoder_weights: Sequence[DenseLayer],
     codes: np.ndarray,
     labels: np.ndarray,
+    *,
+    classifier: Classifier,
     guess: Any = ...,
 ) -> None:
     """Check the decoded middle between the mean codes of the 0s and of the 1s: an image.
 
-    ``guess`` is the class that the reader expected.
+    ``guess`` is the class that the reader expected; the classifier says what it is read as.
 
     Examples
     --------
     >>> decoder = [(np.ones((2, 784)), np.zeros(784), "sigmoid")]
     >>> codes, labels = np.array([[-1, 0], [1, 0]]), np.array([0, 1])
-    >>> check_middle(np.full((28, 28), 0.5), decoder, codes, labels, guess=7)  # doctest: +ELLIPSIS
-    Right: ... Your guess was 7; of the 2 training images nearest to it, 0 are 7s.
+    >>> grey, classifier = np.full((28, 28), 0.5), lambda images: np.array([[0.25, 0.75]])
+    >>> check_middle(grey, decoder, codes, labels, classifier=classifier)
+    Right: you drew it from two numbers that belong to no image. It is read as a 1 (0.75).
     """
     means = np.stack([codes[labels == digit].mean(axis=0) for digit in (0, 1)])
     middle = means.mean(axis=0)
@@ -75,13 +77,11 @@ def check_middle(
         problem = "decode the middle of the two mean codes, (mean of 0s + mean of 1s) / 2."
         if np.abs(image - mixed).max() < 0.02:
             problem = "you mixed two drawn images; mix the two codes, and draw once."
-    near, guessed = _nearest_labels(middle, codes, labels), as_whole(guess)
+    chances = _read(truth.reshape(1, -1), classifier)
+    best = int(chances.argmax())
     praise = "you drew it from two numbers that belong to no image."
-    if guessed is not None:
-        praise += (
-            f" Your guess was {guessed}; of the {near.total()} training images nearest to it, "
-            f"{near[guessed]} are {guessed}s."
-        )
+    praise += f" It is read as a {best} ({chances[best]:.2f})."
+    praise += on_guess(guess, lambda guessed: f"{guessed:g}: {'' if guessed == best else 'not '}so")
     verdict(answer, problem, praise)
 
 

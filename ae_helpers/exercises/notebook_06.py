@@ -1,11 +1,18 @@
 """Checks for the exercises of notebook 06, why results differ."""
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_text, as_whole, number_verdict, verdict
+from ae_helpers.exercises.answers import (
+    as_array,
+    as_text,
+    as_whole,
+    count_verdict,
+    number_verdict,
+    verdict,
+)
 
 
 def check_at_least_one(answer: Any, rate: float, n: int) -> None:
@@ -31,25 +38,30 @@ def check_at_least_one(answer: Any, rate: float, n: int) -> None:
     number_verdict(answer, truth, 0.005, what, hints, hint, praise)
 
 
-def check_lowest_seed(answer: Any, rows: Sequence[dict[str, Any]]) -> None:
-    """Check which seed of the survey's rows has the lowest ``val_loss``.
+def check_enough_seeds(answer: Any, limit: float) -> None:
+    """Check how many seeds without a dead unit bring Wilson's interval below a rate.
 
     Examples
     --------
-    >>> rows = [{"seed": 0, "val_loss": 0.2}, {"seed": 1, "val_loss": 0.19}]
-    >>> check_lowest_seed(1, rows)  # doctest: +ELLIPSIS
-    Right: ...
+    >>> check_enough_seeds(35, 0.1)
+    Right: in 35 seeds none, and with 34 the interval would still reach to 0.1.
+    >>> check_enough_seeds(30, 0.1)
+    Not yet: that is 3 divided by the rate, a rule of thumb; Wilson's interval is longer.
     """
-    losses = {row["seed"]: row["val_loss"] for row in rows}
-    seed, lowest = as_whole(answer), min(losses.values())
-    problem = None
-    if seed not in losses:
-        problem = f"the answer is a seed, a whole number from {min(losses)} to {max(losses)}."
-    elif losses[seed] > lowest:
-        below = sum(loss < losses[seed] for loss in losses.values())
-        problem = f"seed {seed} got to {losses[seed]:.4f}; seeds with a lower val_loss: {below}."
-    praise = f"it got to {lowest:.4f}. The worst got to {max(losses.values()):.4f}."
-    verdict(answer, problem, praise)
+    z_squared = 1.96**2  # the interval of 0 in n reaches from 0 to z² / (n + z²)
+    truth = math.floor(z_squared * (1 / limit - 1)) + 1
+    few = f"with {as_text(limit)} in mind, see how far wilson(0, n) reaches for some n."
+    hints = {
+        round(3 / limit): "that is 3 divided by the rate, a rule of thumb; Wilson's interval is "
+        "longer.",
+        round(1 / limit): "among so many you would expect one at that rate; none is no surprise.",
+        truth - 1: "with one seed more the interval is below it for the first time.",
+    }
+    count, praise = as_whole(answer), f"in {truth} seeds none, and with {truth - 1} the interval "
+    if count is not None and count > truth:
+        hints[count] = "so many are enough, but fewer would do."
+    praise += f"would still reach to {as_text(limit)}."
+    count_verdict(answer, truth, hints, few, praise)
 
 
 def check_undo(answer: Any, matrix: np.ndarray) -> None:
@@ -64,10 +76,10 @@ def check_undo(answer: Any, matrix: np.ndarray) -> None:
     problem = None
     if undo is None or undo.shape != matrix.shape:
         problem = f"the answer is a matrix of shape {matrix.shape}."
-    elif np.allclose(undo, matrix):
-        problem = "that would do the same once more."
-    elif np.allclose(undo, matrix.T):
-        problem = "the transpose undoes only turns and mirrorings."
     elif not np.allclose(matrix @ undo, np.eye(len(matrix)), atol=1e-3):
         problem = "a code z becomes z @ matrix, and z @ matrix @ undo should be z again."
+        if np.allclose(undo, matrix):
+            problem = "that would do the same once more."
+        elif np.allclose(undo, matrix.T):
+            problem = "the transpose undoes only turns and mirrorings."
     verdict(answer, problem, "the decoder gets back the codes it knows, so no pixel changes.")

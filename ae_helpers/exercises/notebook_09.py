@@ -15,6 +15,9 @@ from ae_helpers.exercises.answers import (
 )
 from ae_helpers.sweep.grid import read_values
 
+# What has to be the same in all runs of a sweep of one's own, but for what it varies.
+RECIPE = {"data_source", "epochs", "hidden_dim", "latent_activation", "n_train"}
+
 
 def check_run_count(answer: Any, *vary: str) -> None:
     """Check the number of runs of a sweep over values as they stand on the command line.
@@ -57,6 +60,7 @@ def check_values(answer: Any, text: str) -> None:
         problem = f"your list has {len(answer)} values, and these are {len(truth)}."
     else:
         for i, (given, value) in enumerate(zip(answer, truth, strict=True), start=1):
+            given = given.item() if isinstance(given, np.generic) else given
             if type(given) is not type(value) or given != value:
                 what = "the text" if isinstance(given, str) else f"the {type(given).__name__}"
                 problem = f"value {i} is not {what} {given!r}."
@@ -70,7 +74,7 @@ def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[floa
     Examples
     --------
     >>> check_wins(0.75, [1, 2], [2.5, 1.5])
-    Right: 0.75 of the pairs. Which of two kinds is better, one pair does not tell you.
+    Right: 0.75 of the pairs. Of two kinds so near, one pair does not tell which is better.
     """
     wins = np.asarray(losses)[:, None] < np.asarray(other_losses)
     truth = float(wins.mean())
@@ -81,38 +85,65 @@ def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[floa
         100 * truth: "that is in percent; give the share itself, from 0 to 1.",
     }
     hint = "compare each loss of one with each loss of the other."
-    praise = f"{as_text(truth)} of the pairs. Which of two kinds is better, one pair does not tell "
+    praise = (
+        f"{as_text(truth)} of the pairs. Of two kinds so near, one pair does not tell which is "
+    )
     what = "a share, one number from 0 to 1"
-    number_verdict(answer, truth, 0.005, what, hints, hint, praise + "you.")
+    number_verdict(answer, truth, 0.005, what, hints, hint, praise + "better.")
 
 
-def check_own_sweep(answer: Any, parameter: str, values: Sequence[int], guess: Any = ...) -> None:
-    """Check a sweep that varies one parameter: its rows, as `sweep` returns them.
+def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: Any = ...) -> None:
+    """Check a sweep over one parameter and some seeds: its rows, as `sweep` returns them.
+
+    A table of these rows, as pandas reads it from ``results.csv``, will do too.
 
     Examples
     --------
-    >>> row = {"status": "done", "seed": 1}
+    >>> row = {"status": "done", "seed": 1, "epochs": 2}
     >>> rows = [row | {"width": 4, "val_loss": 0.3}, row | {"width": 8, "val_loss": 0.2}]
-    >>> check_own_sweep(rows, "width", [4, 8], guess=8)
-    Right: val_loss is 0.300 with 4, 0.200 with 8. You saw it coming.
-    >>> check_own_sweep(rows[:1], "width", [4, 8])
-    Not yet: width should take the values 4, 8, once each.
+    >>> rows += [r | {"seed": 2} for r in rows]
+    >>> check_own_sweep(rows, "width", [4, 8], guess="8")
+    Right: the median val_loss is 0.300 with 4, 0.200 with 8. You saw it coming.
+    >>> check_own_sweep(rows[:2], "width", [4, 8])
+    Not yet: one seed each is not enough: vary the seed too, with two or more values.
     """
-    needed = {"status", parameter, "val_loss"}
-    rows = answer if isinstance(answer, list) else []
+    rows = answer.to_dict("records") if hasattr(answer, "to_dict") else answer
+    needed = {"status", "seed", parameter, "val_loss"}
+    rows = rows if isinstance(rows, list | tuple) else []
     if not rows or not all(isinstance(row, dict) and needed <= set(row) for row in rows):
         verdict(answer, "the answer is what sweep() returns, the rows of its table.", "")
         return
-    problem, praise = None, ""
-    if sorted(repr(row[parameter]) for row in rows) != sorted(map(repr, values)):
-        problem = f"{parameter} should take the values {', '.join(map(str, values))}, once each."
+    seeds, problem, praise = {}, None, ""
+    for row in rows:
+        seeds.setdefault(str(row[parameter]), []).append(row["seed"])
+    first, *others = [sorted(found) for found in seeds.values()]
+    fixed = [{name: str(row.get(name)) for name in RECIPE - {parameter}} for row in rows]
+    if set(seeds) != set(map(str, values)):
+        problem = f"{parameter} should take the values {', '.join(map(str, values))}."
     elif any(row["status"] != "done" for row in rows):
         problem = "a run failed: its error is in its row."
+    elif any(other != first for other in others) or len(set(first)) < len(first):
+        problem = "each value should have the same seeds, and each seed once."
+    elif any(each != fixed[0] for each in fixed):
+        problem = f"only {parameter} and the seed should differ between the runs."
+    elif len(first) < 2:
+        problem = "one seed each is not enough: vary the seed too, with two or more values."
     else:
-        losses = {row[parameter]: row["val_loss"] for row in rows}
-        praise = ", ".join(f"{losses[value]:.3f} with {value}" for value in values)
-        praise = f"val_loss is {praise}."
-        if guessed := as_whole(guess):
-            lowest = guessed == min(losses, key=losses.get)
-            praise += " You saw it coming." if lowest else f" You had guessed {guessed}."
+        losses = {v: [r["val_loss"] for r in rows if str(r[parameter]) == v] for v in seeds}
+        medians = {str(value): float(np.median(losses[str(value)])) for value in values}
+        praise = ", ".join(f"{median:.3f} with {value}" for value, median in medians.items())
+        praise = f"the median val_loss is {praise}.{_on_guess(guess, medians)}"
     verdict(answer, problem, praise)
+
+
+def _on_guess(guess: Any, scores: dict[str, float]) -> str:
+    """Say how a guess, in whatever form, compares with the lowest score."""
+    if guess is ... or guess is None:
+        return ""
+    items = list(guess) if isinstance(guess, set | frozenset | list | tuple) else [guess]
+    number = as_whole(items[0]) if len(items) == 1 else None
+    guessed = " ".join(map(str, items)).strip().lower() if number is None else str(number)
+    if guessed not in scores:
+        return f" As a guess, name one of {', '.join(scores)}."
+    lowest = guessed == min(scores, key=scores.get)
+    return " You saw it coming." if lowest else f" You had guessed {guessed}."
