@@ -106,8 +106,6 @@ ALSO_RIGHT = {
     "check_hole": [[9, 9], np.array([[9.0], [8]]), (np.float32(6), 12)],
     "check_caught": [0.4, np.float32(0.4), [0.403]],
     "check_any_alarm": [0.15, np.float32(0.15), [0.1501]],
-}
-ALSO_RIGHT = {
     "check_second_pair": [{5, 8}, [8, 5], frozenset((8, 5)), np.array([[8], [5]])],
     "check_nearest_label": [0.677, 0.6774, [0.677]],
     "check_widest_class": [1.0, np.uint8(1), [1]],
