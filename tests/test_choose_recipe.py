@@ -8,7 +8,7 @@ import choose_recipe as module
 import numpy as np
 import pandas as pd
 import pytest
-from choose_recipe import FIGURES, FORMS, RECIPE, TABLE, choose, merge, rank
+from choose_recipe import CHOSEN, FIGURES, FORMS, RECIPE, TABLE, choose, merge, rank
 
 import ae_helpers
 from ae_helpers import check_params, load_mnist
@@ -93,6 +93,16 @@ def test_a_form_takes_the_place_of_its_own_rows_only(tmp_path):
     table = pd.read_csv(path)
     assert table["form"].tolist() == ["quick"] * 2 + ["long"] * 2
     assert table["seed"].tolist() == [0, 1] * 2
+
+
+@pytest.mark.parametrize("form", CHOSEN)
+def test_the_frozen_recipe_is_the_best_of_the_shipped_table(form):
+    table = pd.read_csv(TABLE)
+    ranking = rank(table[table["form"] == form])
+    assert list(ranking.index[0]) == CHOSEN[form]
+    n_best = len(FORMS[form]) // 4
+    assert ranking["seeds"].tolist() == [4] * n_best + [1] * (len(FORMS[form]) - n_best)
+    assert {tuple(recipe) for recipe in FORMS[form]} == set(ranking.index)
 
 
 def test_other_data_do_not_get_into_the_shipped_table(tmp_path, tiny_arrays, monkeypatch, capsys):
