@@ -187,7 +187,7 @@ HINTS = [
     ("check_caught", 0.7, "the old limit"),
     ("check_caught", 40, "in percent"),
     ("check_any_alarm", 0.85, "raises none"),
-    ("check_wins", 7, "number of pairs"),
+    ("check_wins", 7, "a sum; divide it"),
     ("check_wins", 77.8, "in percent"),
     ("check_wins", 2 / 9, "the other one"),
     ("check_wins", 1, "equal seeds"),

@@ -72,6 +72,25 @@ def number_verdict(
     verdict(answer, problem, praise)
 
 
+def share_verdict(
+    answer: Any,
+    truth: float,
+    n: int,
+    tolerance: float,
+    hints: dict[float, str],
+    hint: str,
+    praise: str,
+    guess: Any = ...,
+) -> None:
+    """Judge a share of n things as `number_verdict` does, and how near a guess of it came."""
+    hints = hints | {
+        n * truth: f"that is a sum; divide it by the {n} there are.",
+        100 * truth: "that is in percent; the answer is a share, from 0 to 1.",
+    }
+    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
+    number_verdict(answer, truth, tolerance, "a share, from 0 to 1", hints, hint, praise)
+
+
 def class_verdict(
     answer: Any, scores: dict[int, float], measure: str, praise: str, guess: Any = ...
 ) -> None:

@@ -10,9 +10,7 @@ from ae_helpers.exercises.answers import (
     class_verdict,
     classes_of,
     count_verdict,
-    number_verdict,
-    on_guess,
-    too_high_or_low,
+    share_verdict,
 )
 
 
@@ -78,14 +76,7 @@ def check_nearest_image(
     images, own = prepare(X_test[:1000]), y_test[:1000]
     nearest = ((known**2).sum(axis=1) - 2 * images @ known.T).argmin(axis=1)
     truth = float(np.mean(labels[nearest] == own))
-    whole = "a share lies between 0 and 1; take the mean where you took a sum or percent."
-    hints = {
-        1 - truth: "that is the share with another label.",
-        100 * truth: whole,
-        len(own) * truth: whole,
-    }
+    hints = {1 - truth: "that is the share with another label."}
     hint = "find for each test image the lowest distance, and compare the two labels."
     praise = "a mean over all pairs hides its nearest ones, and those are mostly of one class."
-    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
-    what = "a share, one number from 0 to 1"
-    number_verdict(answer, truth, 0.003, what, hints, hint, praise)
+    share_verdict(answer, truth, len(own), 0.003, hints, hint, praise, guess)

@@ -10,9 +10,7 @@ from ae_helpers.exercises.answers import (
     as_text,
     class_verdict,
     classes_of,
-    number_verdict,
-    on_guess,
-    too_high_or_low,
+    share_verdict,
     verdict,
 )
 
@@ -63,10 +61,7 @@ def check_nearest_label(
     Right: ... Your guess was 0.50, which is 0.25 too low.
     """
     truth = float(np.mean(labels[:, 0] == y_train))
-    whole = "a share lies between 0 and 1; take the mean where you took a sum or percent."
     hints = {
-        100 * truth: whole,
-        len(labels) * truth: whole,
         1 - truth: "that is the share for which the label is wrong.",
         float(np.mean(labels == y_train[:, None])): "that is the mean over all the neighbours, and "
         "the question is about the nearest.",
@@ -74,9 +69,7 @@ def check_nearest_label(
     hint = "compare labels[:, 0] with y_train, image by image, and take the mean to three decimals."
     chance = np.bincount(y_train).max() / len(y_train)
     praise = f"always naming the most frequent class would be right for {chance:.2f}."
-    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
-    what = "a share, one number from 0 to 1"
-    number_verdict(answer, truth, 0.00051, what, hints, hint, praise)
+    share_verdict(answer, truth, len(labels), 0.00051, hints, hint, praise, guess)
 
 
 def check_widest_class(answer: Any, codes: np.ndarray, labels: np.ndarray) -> None:

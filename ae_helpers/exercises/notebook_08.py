@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_text, number_verdict, verdict
+from ae_helpers.exercises.answers import as_array, as_text, share_verdict, verdict
 
 
 def check_hole(
@@ -55,13 +55,11 @@ def check_caught(
             "that is with the old limit; set a new one."
         ),
         1 - truth: "that is the share that slips through.",
-        100 * truth: "that is in percent; the answer is a share, from 0 to 1.",
-        float(np.sum(np.asarray(of_strange) > limit)): "that is a count; divide it.",
     }
     hint = "take the limit from the validation digits, and the mean of a comparison with it."
     praise = f"so many are above the limit of {as_text(limit)}; "
     praise += f"the other {as_text(1 - truth)} slip through."
-    number_verdict(answer, truth, 0.005, "a share, from 0 to 1", hints, hint, praise)
+    share_verdict(answer, truth, len(of_strange), 0.005, hints, hint, praise)
 
 
 def check_any_alarm(answer: Any, alarms: np.ndarray) -> None:
@@ -80,8 +78,7 @@ def check_any_alarm(answer: Any, alarms: np.ndarray) -> None:
         float(alone.sum()): "you added the rates; an image may raise two alarms at once.",
         float(alarms.all(axis=0).mean()): "that is the share that raises all of them.",
         1 - truth: "that is the share that raises none.",
-        100 * truth: "that is in percent; the answer is a share, from 0 to 1.",
     }
     hint = "an image counts once, if one alarm or more is raised."
     praise = f"each alone has at most {as_text(alone.max())}; together they raise {as_text(truth)}."
-    number_verdict(answer, truth, 0.003, "a share, from 0 to 1", hints, hint, praise)
+    share_verdict(answer, truth, alarms.shape[1], 0.003, hints, hint, praise)

@@ -10,7 +10,7 @@ from ae_helpers.exercises.answers import (
     as_text,
     as_whole,
     count_verdict,
-    number_verdict,
+    share_verdict,
     verdict,
 )
 from ae_helpers.sweep.grid import read_values
@@ -81,15 +81,12 @@ def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[floa
     hints = {
         1 - truth: "these are the pairs in which the other one is lower.",
         float(np.diag(wins).mean()): "you paired equal seeds only; take each with each.",
-        float(wins.sum()): f"that is the number of pairs; divide it by the {wins.size} there are.",
-        100 * truth: "that is in percent; give the share itself, from 0 to 1.",
     }
     hint = "compare each loss of one with each loss of the other."
     praise = (
         f"{as_text(truth)} of the pairs. Of two kinds so near, one pair does not tell which is "
     )
-    what = "a share, one number from 0 to 1"
-    number_verdict(answer, truth, 0.005, what, hints, hint, praise + "better.")
+    share_verdict(answer, truth, wins.size, 0.005, hints, hint, praise + "better.")
 
 
 def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: Any = ...) -> None:
