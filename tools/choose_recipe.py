@@ -2,10 +2,10 @@
 
 The table that comes with the package was made by::
 
-    python tools/choose_recipe.py
+    python tools/choose_recipe.py --form quick
 
 It trains `recipe.ipynb` for every recipe below with seed 0, and for the best quarter of them with
-seeds 1, 2 and 3 too: some 40 minutes on two cores for the form ``quick``, 45 for ``long``.
+seeds 1, 2 and 3 too: some 40 minutes on two cores. The form ``long`` has not been made yet.
 Interrupt it when you like: the same line goes on where it stopped.
 
 The criterion, named before the sweep: **the lowest median of val_mse / val_knn**, the
@@ -57,7 +57,7 @@ FORMS = {
         ["1024-512-256", "relu", 18, 128, 0.002],
         ["1024-512-256", "relu", 18, 256, 0.003],
     ],
-    "long": [  # five to six minutes a model on two cores
+    "long": [  # by estimate five to six minutes a model on two cores
         ["512-256-64", "silu", 190, 128, 0.003],
         ["1024-512-256", "silu", 72, 128, 0.002],
         ["1024-512-256", "silu", 72, 256, 0.003],
