@@ -114,6 +114,7 @@ def notebook(lab_page, new_page, lab):
         lab.open(page, WIDGET, *cells)
         lab.run(page, 0)
         page.locator(".decoded figcaption", has_text="Decoded").wait_for()
+        page.locator(".noUi-handle").nth(1).wait_for()  # the links are made with the sliders
         return page
 
     return open_it
