@@ -12,6 +12,7 @@ from choose_recipe import CHOSEN, FIGURES, FORMS, RECIPE, TABLE, choose, merge, 
 
 import ae_helpers
 from ae_helpers import check_params, load_mnist
+from ae_helpers.sweep.grid import make_plan
 
 SMALL = {"data_source": "sample", "n_train": 500}
 
@@ -103,6 +104,11 @@ def test_the_frozen_recipe_is_the_best_of_the_shipped_table(form):
     n_best = len(FORMS[form]) // 4
     assert ranking["seeds"].tolist() == [4] * n_best + [1] * (len(FORMS[form]) - n_best)
     assert {tuple(recipe) for recipe in FORMS[form]} == set(ranking.index)
+
+
+def test_the_notebook_of_one_recipe_shows_the_frozen_one():
+    defaults = make_plan(module.NOTEBOOK, {"seed": [0]}, {}).defaults
+    assert defaults["recipe"] == CHOSEN["quick"]
 
 
 def test_other_data_do_not_get_into_the_shipped_table(tmp_path, tiny_arrays, monkeypatch, capsys):
