@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+NUMBER = re.compile(r"(-?(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(?:e-?\d+)?)\s*(%?)")
+
 
 def verdict(answer: Any, problem: str | None, praise: str) -> None:
     """Print the line; an answer without a problem is right."""
@@ -22,23 +24,31 @@ def verdict(answer: Any, problem: str | None, praise: str) -> None:
         print(f"Right: {praise}")
 
 
+def numbers_in(text: str) -> list[float]:
+    """Read the numbers in a text: "5 and 8" is [5, 8], "51,154" is 51154, and "68 %" is 0.68."""
+    found = NUMBER.findall(text)
+    return [float(n.replace(",", "")) / (100 if percent else 1) for n, percent in found]
+
+
 def as_array(answer: Any) -> np.ndarray | None:
     """Return an answer as an array, or None if it is not made of finite numbers."""
     try:
         array = np.asarray(answer)
     except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor without values
         return None
+    if array.dtype.kind == "U":  # numbers written as text
+        array = np.array(numbers_in(" ".join(array.ravel())))
     return array if array.dtype.kind in "iuf" and np.isfinite(array).all() else None
 
 
 def as_number(answer: Any) -> float | None:
-    """Return an answer as one Python number, or None if it is not one."""
-    array = as_array(answer)
+    """Return an answer as one Python number: 8, "8", [8], {8} and NumPy's 8 are all 8."""
+    array = as_array(list(answer) if isinstance(answer, set | frozenset) else answer)
     return array.item() if array is not None and array.size == 1 else None
 
 
 def as_whole(answer: Any) -> int | None:
-    """Return an answer as a whole number, or None: 3, 3.0 and NumPy's 3 are all 3."""
+    """Return an answer as a whole number, or None: 3.0 is one too."""
     number = as_number(answer)
     return int(number) if number is not None and number == int(number) else None
 
@@ -62,13 +72,19 @@ def number_verdict(
     hint: str,
     praise: str,
 ) -> None:
-    """Judge a number near the truth; ``hints`` knows some wrong ones, ``what`` is asked for."""
+    """Judge a number near the truth; ``hints`` knows some wrong ones, ``what`` is asked for.
+
+    A wrong number that is known, with five of its digits, is wrong however near the truth it lies.
+    """
     number, problem = as_number(answer), None
     if number is None:
         problem = f"the answer is {what}."
-    elif abs(number - truth) >= tolerance:
-        near = [v for v in hints if math.isclose(number, v, rel_tol=0.01, abs_tol=tolerance)]
-        problem = hints[near[0]] if near else hint
+    elif not math.isclose(number, truth, rel_tol=1e-5):
+        known = [v for v in hints if math.isclose(number, v, rel_tol=1e-5)]
+        if abs(number - truth) >= tolerance:
+            known += [v for v in hints if math.isclose(number, v, rel_tol=0.01, abs_tol=tolerance)]
+            problem = hint
+        problem = hints[known[0]] if known else problem
     verdict(answer, problem, praise)
 
 
@@ -116,9 +132,7 @@ def on_guess(guess: Any, judged: Callable[[float], str]) -> str:
     """Say how a guess did; 8, "8", "the 8s", [8] and {8} are all 8, and dots are no guess."""
     if guess is ...:
         return ""
-    if isinstance(guess, str):
-        guess = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", guess)]
-    number = as_number(list(guess) if isinstance(guess, set | frozenset) else guess)
+    number = as_number(guess)
     if number is None:
         return " Your guess is not one number, so it is left aside."
     return f" Your guess was {judged(number)}."

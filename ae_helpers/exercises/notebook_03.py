@@ -43,9 +43,13 @@ def check_mean_digit_mse(answer: Any, X_train_flat: np.ndarray, X_test_flat: np.
     >>> check_mean_digit_mse(0.5, np.full((2, 784), 0.25), np.full((3, 784), 0.75))
     Not yet: that is the root of it; the mse is without the root.
     """
-    truth = float(np.mean((X_test_flat - X_train_flat.mean(axis=0)) ** 2))
+    mean_digit = X_train_flat.mean(axis=0)
+    truth = float(np.mean((X_test_flat - mean_digit) ** 2))
     what = "the mse, one number (take the mean over pixels and images)"
     hints = {
+        float(np.mean((X_train_flat - mean_digit) ** 2)): "that is on the training images.",
+        float(np.mean((X_test_flat - X_test_flat.mean(axis=0)) ** 2)): "that is with the mean of "
+        "the test images; a network knows only the training images.",
         math.sqrt(truth): "that is the root of it; the mse is without the root.",
         truth * X_test_flat.shape[1]: "that is the sum over an image's pixels; the mse takes "
         "their mean.",

@@ -76,6 +76,7 @@ def check_any_alarm(answer: Any, alarms: np.ndarray) -> None:
     truth, alone = float(alarms.any(axis=0).mean()), alarms.mean(axis=1)
     hints = {
         float(alone.sum()): "you added the rates; an image may raise two alarms at once.",
+        float(1 - np.prod(1 - alone)): "that would hold if they rang independently of each other.",
         float(alarms.all(axis=0).mean()): "that is the share that raises all of them.",
         1 - truth: "that is the share that raises none.",
     }
