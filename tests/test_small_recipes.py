@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import small_recipes as module
 from choose_recipe import FORMS
-from small_recipes import FILE, SEEDS, read_rightly, write_file
+from small_recipes import FILE, RECIPES, SEEDS, read_rightly, write_file
 
 from ae_helpers import load_mnist, load_run, prepare, split_validation
 from ae_helpers.runs import PRETRAINED
@@ -15,7 +15,7 @@ from ae_helpers.runs import PRETRAINED
 def test_the_shipped_file_has_every_recipe_and_seed_once_and_says_how_it_was_made():
     with np.load(FILE) as kept:
         runs = list(zip(kept["recipe"].tolist(), kept["seed"].tolist(), strict=True))
-        recipes = [" ".join(map(str, recipe)) for recipe in FORMS["quick"]]
+        recipes = [" ".join(map(str, recipe)) for recipe in RECIPES]
         assert runs == [(recipe, seed) for recipe in recipes for seed in SEEDS]
         assert str(kept["how"]).startswith("python tools/small_recipes.py")
         for part in ("validation", "test"):
@@ -23,6 +23,15 @@ def test_the_shipped_file_has_every_recipe_and_seed_once_and_says_how_it_was_mad
             assert hits.shape == (len(runs), 10_000)
             assert (np.abs(hits.mean(axis=1) - 0.6) < 0.15).all()
     assert FILE.stat().st_size < 250_000
+
+
+def test_the_small_recipes_are_the_quick_ones_with_an_eighth_of_the_units():
+    assert RECIPES[8] == ["64-32-16-8", *FORMS["quick"][8][1:]]
+    for (widths, *rest), (small_widths, *small_rest) in zip(FORMS["quick"], RECIPES, strict=True):
+        assert [8 * int(width) for width in small_widths.split("-")] == [
+            *map(int, widths.split("-"))
+        ]
+        assert small_rest == rest
 
 
 @pytest.fixture
