@@ -52,22 +52,24 @@ def read_rightly(
 
 def write_file(path: Path, runs: list[dict], out: Path) -> None:
     """Read the runs of the sweep in ``out``, whose rows are ``runs``, and write the file."""
-    training_part, test = load_mnist()
-    train, validation = split_validation(*training_part)
-    parts = [(prepare(X[:n]), y[:n]) for (X, y), n in ((train, N_TRAIN), (validation, None))]
-    known, validation, test = *parts, (prepare(test[0]), test[1])
-    hits = []
+    training_part, (X_test, y_test) = load_mnist()
+    (X_train, y_train), (X_val, y_val) = split_validation(*training_part)
+    known = prepare(X_train[:N_TRAIN]), y_train[:N_TRAIN]
+    parts = {"validation": (prepare(X_val), y_val), "test": (prepare(X_test), y_test)}
+    right = {part: [] for part in parts}
     for row in runs:
         os.environ["AE_RUNS_DIR"] = str(out / row["run"] / "runs")
         run = load_run("recipe")
-        hits.append([read_rightly(run, known, part) for part in (validation, test)])
-        off = hits[-1][0].mean() - row["val_knn"]  # the kept weights are rounded to float16
+        for part, unseen in parts.items():
+            right[part].append(read_rightly(run, known, unseen))
+        off = right["validation"][-1].mean() - row["val_knn"]  # kept weights are float16
         assert abs(off) < 0.005, f"{row['run']} says {row['val_knn']}, and {off:+.4f} is found"
-    on_validation, on_test = (np.packbits(part, axis=1) for part in zip(*hits, strict=True))
-    recipe = [" ".join(map(str, row["recipe"])) for row in runs]
-    seed = np.array([row["seed"] for row in runs], "uint8")
     np.savez_compressed(
-        path, recipe=recipe, seed=seed, validation=on_validation, test=on_test, how=HOW
+        path,
+        recipe=[" ".join(map(str, row["recipe"])) for row in runs],
+        seed=np.array([row["seed"] for row in runs], "uint8"),
+        how=HOW,
+        **{part: np.packbits(rows, axis=0).T for part, rows in right.items()},  # a row an image
     )
 
 
