@@ -13,8 +13,6 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from test_notebooks import ALL, COURSE, cells_of, outputs_of, read, texts_of
 
-NOT_YET = ("07",)  # it leaves this list when its protocol is rewritten
-
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 SOURCE = re.compile(r"https://|\bthe article\b", re.IGNORECASE)
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?!\.?\w)")
@@ -57,15 +55,12 @@ def unshown(path):
                     yield f"{claim}: {paragraph}"
 
 
-MENDED = [path for path in ALL if path.name[:2] not in NOT_YET]
-
-
-@pytest.mark.parametrize("path", MENDED, ids=lambda path: "/".join(path.parts[-2:]))
+@pytest.mark.parametrize("path", ALL, ids=lambda path: "/".join(path.parts[-2:]))
 def test_every_number_in_the_prose_is_shown_or_has_a_source(path):
     assert not list(unshown(path))
 
 
-@pytest.mark.parametrize("path", [p for p in MENDED if p in COURSE], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
 def test_a_notebook_says_how_long_it_is(path):
     title, *_ = prose = [cell.source for cell in cells_of(path, "markdown")]
     ((words, cells),) = re.findall(r"minutes to read \(([\d,]+) words in (\d+) cells\)", title)

@@ -84,7 +84,7 @@ def distributions_imported_by(folder):
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             imported.add(node.module.split(".")[0])
     found = {canonicalize_name(name) for n in imported for name in DISTRIBUTIONS.get(n, [])}
-    return found - {"ae-helpers", "umap-learn", "jax", "optax"}  # the last three only if there
+    return found - {"ae-helpers", "umap-learn", "opentsne", "jax", "optax"}  # the rest if there
 
 
 def declared(lines):

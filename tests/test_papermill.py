@@ -203,6 +203,7 @@ def test_05_comes_to_its_map_without_tensorflow():
         ("05_decoder_grid", "n_grid", 1, "a whole number from 2 up"),
         ("06_why_results_differ", "n_seeds", 0, "a whole number from 1 up"),
         ("07_comparing_models", "retrain", "maybe", "True or False"),
+        ("07_comparing_models", "all_seeds", 3, "True or False"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused(name, parameter, value, allowed):
