@@ -92,8 +92,8 @@ def trained_with_three(run_to_the_end, other_data):
     run_to_the_end("03_training", cwd=NOTEBOOKS.parent, **options)
 
 
-@pytest.fixture
-def trained(runs_dir, other_data):
+@pytest.fixture(scope="module")
+def trained(place, other_data):
     """A run on other data, as 03 saves it."""
     (images, _), (test_images, _) = load_mnist(other_data)
     autoencoder, _, _ = build_autoencoder(latent_activation="linear")
@@ -101,7 +101,9 @@ def trained(runs_dir, other_data):
     test_images = prepare(test_images)
     history = train(autoencoder, prepare(images), validation_data=test_images, epochs=2, verbose=0)
     network = {"hidden_dim": 32, "latent_dim": 2, "latent_activation": "linear"}
-    save_run("other", autoencoder, history, network | {"seed": 3})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("AE_RUNS_DIR", str(place / "runs"))
+        save_run("other", autoencoder, history, network | {"seed": 3})
 
 
 def figures_of(notebook):

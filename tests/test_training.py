@@ -172,12 +172,13 @@ def test_train_and_fit_can_take_turns():
     assert largest_difference(ours, theirs) < 1e-5
 
 
-def test_the_same_seed_gives_the_same_training_with_a_new_shuffle_an_epoch():
+def test_the_same_seed_gives_the_same_training_with_a_new_shuffle_an_epoch(capsys):
     first, second, other = (small_model() for _ in range(3))
     for model, seed in ((first, 1), (second, 1), (other, 2)):
         keras.utils.set_random_seed(seed)
         train(model, IMAGES, validation_data=TEST_IMAGES, epochs=1, batch_size=24, verbose=0)
     assert largest_difference(first, second) == 0 < largest_difference(first, other)
+    assert capsys.readouterr().out == "", "verbose=0 prints no line"
     keras.utils.set_random_seed(1)
     shuffle = _shuffler()
     orders = shuffle(100), shuffle(100)
@@ -194,8 +195,6 @@ def test_history_is_that_of_fit_and_each_epoch_prints_a_line(capsys):
     assert list(history.history) == ["loss", "val_loss"]
     assert all(type(value) is float for value in history.history["loss"])
     json.dumps(history.history)
-    run(model)
-    assert capsys.readouterr().out == ""
 
 
 # --- Callbacks, interrupts, NaN
@@ -217,8 +216,16 @@ def test_callbacks_act_at_the_ends_of_epochs(tmp_path):
     assert largest_difference(saved, model) == 0 < largest_difference(saved, small_model())
 
 
+@pytest.fixture(scope="module")
+def two_epochs():
+    """A model after two epochs, with weights that are not trained too."""
+    model = small_model(code=CODES["batch normalisation"])
+    run(model, epochs=2)
+    return model
+
+
 @pytest.mark.parametrize("moment", ["between", "within"])
-def test_an_interrupt_leaves_the_epochs_done(moment, monkeypatch):
+def test_an_interrupt_leaves_the_epochs_done(moment, two_epochs):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2 and moment == "between":
@@ -229,13 +236,11 @@ def test_an_interrupt_leaves_the_epochs_done(moment, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
 
-    code = CODES["batch normalisation"]
-    model, other = small_model(code=code), small_model(code=code)
+    model = small_model(code=CODES["batch normalisation"])
     with pytest.raises(KeyboardInterrupt):
         run(model, epochs=9, callbacks=[Interrupt()])
-    run(other, epochs=2)
-    assert largest_difference(model, other) == 0
-    states = zip(model.optimizer.variables, other.optimizer.variables, strict=True)
+    assert largest_difference(model, two_epochs) == 0
+    states = zip(model.optimizer.variables, two_epochs.optimizer.variables, strict=True)
     assert all(np.array_equal(a, b) for a, b in states)
     assert int(model.optimizer.iterations) == 16 and model.history.epoch == [0, 1]
 
@@ -325,12 +330,18 @@ def many(seeds, make, images=WIDE, **kwargs):
     return train_many(seeds, make, images, **kwargs)
 
 
+@pytest.fixture
+def one_core(monkeypatch):
+    """One program in place of one a core, which takes as long to compile again."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+
+
 @pytest.mark.parametrize(
     "make",
     [make_model(), make_model("sgd", latent_activation="linear"), make_prelu],
     ids=["adam", "sgd, linear code", "prelu, rmsprop, mse"],
 )
-def test_each_of_many_is_what_train_makes_of_its_seed(make):
+def test_each_of_many_is_what_train_makes_of_its_seed(make, one_core):
     together = many([4, 9, 2], make)
     keras.utils.set_random_seed(9)
     alone = make()
@@ -366,7 +377,7 @@ def test_other_seeds_beside_it_do_not_change_a_result():
         np.testing.assert_allclose(a[8], b[0], atol=1e-5)
 
 
-def test_a_model_of_many_is_saved_as_a_run(runs_dir):
+def test_a_model_of_many_is_saved_as_a_run(runs_dir, one_core):
     together = many([3, 8], make_model())
     params = {"hidden_dim": 6, "latent_dim": 2, "latent_activation": "relu", "seed": 8}
     save_run("eight", together.model(8), together.history_of(8), params)
@@ -412,7 +423,7 @@ def test_models_that_cannot_go_side_by_side_are_refused(what, says):
         many([0], odd(what))
 
 
-def test_many_say_what_they_do_and_refuse_what_cannot_work(capsys):
+def test_many_say_what_they_do_and_refuse_what_cannot_work(capsys, one_core):
     together = many([0, 1], make_model(), verbose=1)
     assert "2 seeds, 0 to 1  epoch 2/2  val_loss" in capsys.readouterr().out
     with pytest.raises(ValueError, match="Seed 7 was not trained"):
