@@ -21,7 +21,7 @@ SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def objects_shown(sources: list[str]) -> list[Any]:
-    """Run the last of some cells, and what it needs of those before; return what it displays.
+    r"""Run the last of some cells, and what it needs of those before; return what it displays.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def objects_shown(sources: list[str]) -> list[Any]:
 
     Examples
     --------
-    >>> objects_shown(["slow = 1 / 0", "a = [1]", "a.append(2)", "display(len(a))\\na"])
+    >>> objects_shown(["slow = 1 / 0", "a = [1]", "a.append(2)", "display(len(a))\na"])
     [2, [1, 2]]
     """
     to_python = TransformerManager().transform_cell
@@ -123,7 +123,9 @@ def pack(widgets: list[ipywidgets.Widget], folder: Path) -> str:
 def _write(content: bytes, folder: Path) -> str:
     """Write a script, since a page that was opened from a folder may load nothing else."""
     name = hashlib.sha256(content).hexdigest()[:16]
-    text = base64.b64encode(zlib.compress(content, level=9)).decode()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.js").write_text(f'aeData["{name}"] = "{text}";\n')
+    path = folder / f"{name}.js"
+    if not path.exists():
+        text = base64.b64encode(zlib.compress(content, level=9)).decode()
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'aeData["{name}"] = "{text}";\n')
     return name

@@ -17,12 +17,14 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import ipywidgets
 import jinja2
 import latex2mathml.converter
 import nbformat
-from bs4 import BeautifulSoup, NavigableString, Tag
+from bs4 import BeautifulSoup
+from bs4.element import PageElement
 from live_cells import objects_shown, pack
 from nbconvert.filters import Highlight2HTML, ansi2html, markdown2html
 from PIL import Image
@@ -45,39 +47,33 @@ NEEDS_PYTHON = {
     "LatentSliders": "Each move is a message to Python and back: run the chapter to try it.",
     "HBox(children=(DrawingBoard": "What you draw is encoded in Python: run the chapter to try it.",
 }
+WIDGET = "run this cell in JupyterLab"  # what the text of a widget says
 MATHS = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 
 
 def build(out: Path) -> None:
     """Write the whole site into a folder, in place of what is there."""
     shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    (out / "figures").mkdir(parents=True)
     for name in ("site.css", "site.js", "live.js"):
         shutil.copy(SOURCES / name, out)
-    paths = sorted(NOTEBOOKS.glob("*.ipynb"))
     rows = chapter_rows((REPOSITORY / "README.md").read_text())
-    chapters = [{"slug": path.stem, **rows[path.stem]} for path in paths]
-    common = {"chapters": chapters, "repository": repository()}
-    index = []
-    with quiet_place():
-        for number, path in enumerate(paths):
-            chapter = chapters[number] | {"number": number + 1}
-            soup = Chapter(path, out).page()
-            around = {
-                "before": chapters[number - 1] if number else None,
-                "after": chapters[number + 1] if number + 1 < len(paths) else None,
-            }
-            write_page(out, "chapter.html", chapter, soup, index, **around, **common)
-            shutil.copy(path, out)
-            print(path.stem, flush=True)
+    with own_runs_aside():
+        chapters = [
+            Chapter(path, rows[path.stem], out) for path in sorted(NOTEBOOKS.glob("*.ipynb"))
+        ]
         planes = [
             {"state": plane(name, out), "name": name, "title": title}
             for name, title in PLANES.items()
         ]
-    for chapter in chapters:
-        chapter["picture"], chapter["alt"] = thumbnail(out, chapter["slug"])
-    front = {"slug": "index", "title": "A deep autoencoder, seen whole"}
-    write_page(out, "front.html", front, None, index, planes=planes, **common)
+    common = {"chapters": chapters, "repository": repository()}
+    write_page(
+        out, "front.html", Page("index", "A deep autoencoder, seen whole"), planes=planes, **common
+    )
+    for number, chapter in enumerate(chapters):
+        around = {"before": chapters[:number][-1:], "after": chapters[number + 1 :][:1]}
+        write_page(out, "chapter.html", chapter, **around, **common)
+    index = [section for chapter in chapters for section in chapter.sections]
     (out / "search_index.js").write_text(f"searchIndex = {json.dumps(index)};\n")
 
 
@@ -97,134 +93,133 @@ def chapter_rows(readme: str) -> dict[str, dict[str, str]]:
 
 
 @contextlib.contextmanager
-def quiet_place() -> Iterator[None]:
-    """Keep what cells print away, and the builder's own runs: the site shows the shipped ones."""
+def own_runs_aside() -> Iterator[None]:
+    """Show the shipped runs, whatever runs the builder has."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["AE_RUNS_DIR"] = folder
         yield
 
 
-def write_page(out: Path, template: str, page: dict, soup: BeautifulSoup | None, index: list, **more):
-    """Fill in a template, and note the page's sections for the search."""
-    sections = list(sections_of(page, soup)) if soup else []
-    index += sections
-    text = TEMPLATES.get_template(template).render(
-        page=page, body=str(soup or ""), sections=[s for s in sections if s["level"] == 2], **more
-    )
-    (out / f"{page['slug']}.html").write_text(text)
+def write_page(out: Path, template: str, page: "Page", **more: Any) -> None:
+    """Fill in a template."""
+    text = TEMPLATES.get_template(template).render(page=page, **more)
+    (out / f"{page.slug}.html").write_text(text)
 
 
-def sections_of(page: dict, soup: BeautifulSoup) -> Iterator[dict]:
-    """Cut a page at its headings: address, heading and text of each section."""
-    heads = soup.find_all(["h1", "h2", "h3"])
-    for head in heads:
-        words = []
-        for node in head.find_all_next(string=True):
-            parent = node.find_parent(["h1", "h2", "h3"])
-            if parent is not None and parent is not head:
-                break
-            if not (parent or node.find_parent(["pre", "script", "button", "label", "math"])):
-                words += node.split()
-        yield {
-            "page": page["title"],
-            "address": f"{page['slug']}.html#{head['id']}",
-            "id": head["id"],
-            "level": int(head.name[1]),
-            "heading": head.get_text(),
-            "text": " ".join(words),
+class Page:
+    """What the templates ask of every page; its sections are found by the search."""
+
+    def __init__(self, slug: str, title: str) -> None:
+        self.slug, self.title = slug, title
+        self.sections = []
+
+    def prose(self, source: str) -> str:
+        """Turn Markdown into HTML: links lead to the site's pages, formulas are MathML."""
+        soup = parse(markdown2html(source))
+        for link in soup.find_all("a", href=re.compile(r"\.ipynb$")):
+            link["href"] = link["href"].removeprefix("../").replace(".ipynb", ".html")
+        for anchor in soup.find_all("a", class_="anchor-link"):
+            anchor.decompose()
+        for table in soup.find_all("table"):
+            table.wrap(soup.new_tag("div", attrs={"class": "table"}))
+        for node in soup.contents:
+            self.note(node)
+        for text in soup.find_all(string=MATHS):
+            if not text.find_parent(["code", "pre"]):
+                text.replace_with(parse(MATHS.sub(as_mathml, text)))
+        return str(soup)
+
+    def note(self, node: PageElement) -> None:
+        """Begin a section at a heading, and give the heading its address; or add to a section."""
+        text = " ".join(node.get_text().split())
+        if node.name in ("h1", "h2", "h3"):
+            node["id"] = "-".join(re.findall(r"\w+", text.lower()))
+            address = f"{self.slug}.html#{node['id']}"
+            self.sections.append(
+                {
+                    "page": self.title,
+                    "address": address,
+                    "id": node["id"],
+                    "heading": text,
+                    "text": "",
+                }
+            )
+        elif text and node.name != "pre":
+            self.sections[-1]["text"] += f"{text} "
+
+
+class Chapter(Page):
+    """A notebook as a page; figures and widgets' data are written beside it."""
+
+    def __init__(self, path: Path, row: dict[str, str], out: Path) -> None:
+        super().__init__(path.stem, row["title"])
+        self.row, self.out, self.figures = row, out, 0
+        print(self.title, flush=True)
+        shutil.copy(path, out)
+        self.notebook = nbformat.read(path, as_version=4).cells
+        self.cells = [self.cell(number, cell) for number, cell in enumerate(self.notebook)]
+
+    def cell(self, number: int, cell: nbformat.NotebookNode) -> dict[str, Any]:
+        """Return what the template shows of a cell."""
+        if cell.cell_type == "markdown":
+            return {"kind": "markdown", "body": self.prose(cell.source), "outputs": []}
+        return {
+            "kind": "code",
+            "body": Highlight2HTML()(cell.source),
+            "folded": "hide-input" in cell.metadata.get("tags", []),
+            "outputs": list(self.outputs(number, cell.outputs)),
         }
 
+    def outputs(self, number: int, outputs: list[nbformat.NotebookNode]) -> Iterator[dict]:
+        """Return what the template shows of a cell's outputs."""
+        texts = [shown_text(output) for output in outputs if WIDGET in shown_text(output)]
+        if texts:
+            yield self.widgets(number, "\n".join(texts))
+        for output in outputs:
+            data = output.get("data", {})
+            if "image/png" in data:
+                yield self.figure(data["image/png"]) | output.metadata["image/png"]
+            elif "text/html" in data:
+                self.write_linked_files(number, data["text/html"])
+                yield {"kind": "html", "body": str(plain_html(data["text/html"]))}
+            elif shown_text(output).strip() and WIDGET not in shown_text(output):
+                yield {"kind": "text", "body": ansi2html(shown_text(output))}
 
-class Chapter:
-    """A notebook on its way to a page; figures and widgets' data are written beside the page."""
-
-    def __init__(self, path: Path, out: Path) -> None:
-        self.slug, self.out = path.stem, out
-        self.cells = nbformat.read(path, as_version=4).cells
-        self.figures = 0
-
-    def page(self) -> BeautifulSoup:
-        """Return the page's main part, cell by cell."""
-        soup = BeautifulSoup("", "html.parser")
-        for number, cell in enumerate(self.cells):
-            section = tag("section", class_=f"cell {cell.cell_type}", id=f"cell-{number}")
-            if cell.cell_type == "markdown":
-                section.extend(prose(cell.source))
-            else:
-                section.extend(self.code(number, cell))
-            soup.append(section)
-        return soup
-
-    def code(self, number: int, cell: nbformat.NotebookNode) -> Iterator[Tag]:
-        source = parse(Highlight2HTML()(cell.source)).find("div")
-        if "hide-input" in cell.metadata.get("tags", []):
-            fold = tag("details", class_="fold")
-            fold.extend([tag("summary", "Code", class_="added"), source])
-            source = fold
-        yield source
-        texts = [shown_text(output) for output in cell.outputs]
-        if any("run this cell in JupyterLab" in text for text in texts):
-            yield self.widgets(number, "".join(texts))
-            return
-        for output in cell.outputs:
-            yield from self.output(number, output)
-
-    def output(self, number: int, output: nbformat.NotebookNode) -> Iterator[Tag]:
-        data = output.get("data", {})
-        if "image/png" in data:
-            yield self.figure(data["image/png"], output.metadata["image/png"]["alt"])
-        elif "text/html" in data:
-            block = tag("div", class_="output html")
-            block.extend(plain_html(data["text/html"]).contents)
-            self.make_linked_files(number, block)
-            yield block
-        elif text := shown_text(output):
-            block = tag("pre", class_="output")
-            block.extend(parse(ansi2html(text)).contents)
-            yield block
-
-    def figure(self, png: str, alt: str) -> Tag:
-        self.figures += 1
-        content = base64.b64decode(png)
-        name = f"figures/{self.slug}-{self.figures}.png"
-        (self.out / "figures").mkdir(exist_ok=True)
-        (self.out / name).write_bytes(content)
-        width, height = Image.open(io.BytesIO(content)).size
-        figure = tag("figure", class_="output", id=f"figure-{self.figures}")
-        link = tag("a", href=name, class_="zoom")
-        link.append(tag("img", src=name, alt=alt, width=width, height=height, loading="lazy"))
-        caption = tag("figcaption", class_="added")
-        label = f"Figure {int(self.slug[:2])}.{self.figures}"
-        caption.append(tag("a", label, href=f"#figure-{self.figures}"))
-        figure.extend([link, caption])
-        return figure
-
-    def widgets(self, number: int, text: str) -> Tag:
-        """Make a place where the cell's widgets come alive; until then it holds their text."""
+    def widgets(self, number: int, text: str) -> dict[str, str]:
+        """Write what a cell's widgets need to be alive; those that need Python stay a text."""
         why = [reason for begin, reason in NEEDS_PYTHON.items() if text.startswith(begin)]
         if why:
-            block = tag("div", class_="output asleep")
-            block.append(tag("pre", text))
-            block.append(tag("p", why[0], class_="added"))
-            return block
-        host = tag("div", class_="output live", **{"data-state": self.state(number)})
-        host.append(tag("pre", text))
-        return host
-
-    def shown(self, number: int) -> list:
-        sources = [cell.source for cell in self.cells[: number + 1] if cell.cell_type == "code"]
-        with contextlib.redirect_stdout(io.StringIO()):
-            return objects_shown(sources)
-
-    def state(self, number: int) -> str:
+            return {"kind": "asleep", "text": text, "why": why[0]}
         widgets = self.shown(number)
         for widget in widgets:
             lighten(widget)
-        return pack(widgets, self.out / "data")
+        return {"kind": "live", "text": text, "state": pack(widgets, self.out / "data")}
 
-    def make_linked_files(self, number: int, block: Tag) -> None:
+    def figure(self, png: str) -> dict[str, Any]:
+        """Write a figure, and for the first also a small one for the front page."""
+        self.figures += 1
+        name = f"figures/{self.slug}-{self.figures}.png"
+        (self.out / name).write_bytes(base64.b64decode(png))
+        with Image.open(self.out / name) as picture:
+            width, height = picture.size
+            if self.figures == 1:
+                self.picture = f"figures/{self.slug}.png"
+                small = picture.convert("RGB")
+                small.thumbnail(THUMBNAIL)
+                small.save(self.out / self.picture, optimize=True)
+        label = f"{int(self.slug[:2])}.{self.figures}"
+        size = {"width": width, "height": height}
+        return {"kind": "figure", "name": name, "number": self.figures, "label": label} | size
+
+    def shown(self, number: int) -> list[Any]:
+        """Run a cell, and what it needs, for what it displays."""
+        sources = [cell.source for cell in self.notebook[: number + 1] if cell.cell_type == "code"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            return objects_shown(sources)
+
+    def write_linked_files(self, number: int, html: str) -> None:
         """Let a cell that links to a file which it writes write that file for the site, too."""
-        if block.find("a", href=re.compile(r"^[\w.]+\.html$")):
+        if re.search(r'href="[\w.]+\.html"', html):
             with contextlib.chdir(self.out):
                 self.shown(number)
 
@@ -246,32 +241,6 @@ def plane(name: str, out: Path) -> str:
     return pack([explorer], out / "data")
 
 
-def thumbnail(out: Path, slug: str) -> tuple[str, str]:
-    """Make a small picture of a chapter's first figure; return its address and its alt text."""
-    page = BeautifulSoup((out / f"{slug}.html").read_text(), "html.parser")
-    first = page.find("img")
-    picture = Image.open(out / first["src"]).convert("RGB")
-    picture.thumbnail(THUMBNAIL)
-    name = f"figures/{slug}.png"
-    picture.save(out / name, optimize=True)
-    return name, first["alt"]
-
-
-def prose(source: str) -> list[Tag]:
-    """Turn Markdown into HTML: links lead to the site's pages, formulas are MathML."""
-    soup = parse(markdown2html(source))
-    for link in soup.find_all("a", href=re.compile(r"\.ipynb$")):
-        link["href"] = link["href"].removeprefix("../").replace(".ipynb", ".html")
-    for anchor in soup.find_all("a", class_="anchor-link"):
-        anchor.decompose()
-    for table in soup.find_all("table"):
-        table.wrap(tag("div", class_="table"))
-    for text in soup.find_all(string=MATHS):
-        if not text.find_parent(["code", "pre"]):
-            text.replace_with(parse(MATHS.sub(as_mathml, text)))
-    return soup.contents
-
-
 def as_mathml(match: re.Match) -> str:
     """Write the formula of a match of MATHS."""
     display, inline = match.groups()
@@ -289,7 +258,7 @@ def plain_html(html: str) -> BeautifulSoup:
             del node["style"]
     for table in soup.find_all("table"):
         del table["border"]
-        table.wrap(tag("div", class_="table"))
+        table.wrap(soup.new_tag("div", attrs={"class": "table"}))
     return soup
 
 
@@ -301,15 +270,6 @@ def shown_text(output: nbformat.NotebookNode) -> str:
 def parse(html: str) -> BeautifulSoup:
     """Parse a piece of HTML as it is, without a page around it."""
     return BeautifulSoup(html, "html.parser")
-
-
-def tag(name: str, text: str = "", class_: str = "", **attributes: object) -> Tag:
-    """Make an element."""
-    attributes = {key: str(value) for key, value in attributes.items()}
-    made = Tag(name=name, attrs=attributes | ({"class": class_} if class_ else {}))
-    if text:
-        made.append(NavigableString(text))
-    return made
 
 
 def main() -> None:

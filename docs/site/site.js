@@ -4,11 +4,11 @@
 
 // ---- Theme: as the system is, light, or dark ----
 
-const THEMES = { "": "As the system", light: "Light", dark: "Dark" };
+const THEMES = { "": "Auto", light: "Light", dark: "Dark" };
 const themeButton = document.getElementById("theme");
 
 function showTheme() {
-  themeButton.textContent = `Theme: ${THEMES[document.documentElement.dataset.theme]}`;
+  themeButton.querySelector("span").textContent = THEMES[document.documentElement.dataset.theme];
 }
 
 themeButton.addEventListener("click", () => {
