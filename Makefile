@@ -42,9 +42,12 @@ bench: $(READY)  ## run the benchmarks
 notebooks: $(READY)  ## execute the notebooks in place and clean their outputs
 	$(BIN)/python tools/course.py refresh
 
+site: $(READY)  ## build the course as a static site into build/site/
+	$(BIN)/python tools/make_site.py
+
 lock: $(READY)  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra test --extra site --universal --python-version 3.11 \
 		--no-header --no-annotate --no-strip-extras --upgrade --generate-hashes --output-file requirements.lock
 	{ sed '/- pip:/q' environment.yml; \
 		sed -nE 's/^([a-z].*) \\$$/      - \1/p' requirements.lock; echo "      - -e ."; } > $(VENV)/new.yml
@@ -60,4 +63,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help lab course test bench notebooks lock
+.PHONY: help lab course test bench notebooks site lock

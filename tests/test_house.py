@@ -28,7 +28,7 @@ PACKAGE = REPOSITORY / "ae_helpers"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 as_python = TransformerManager().transform_cell  # a notebook's cell may hold a line like %pip
 README = (REPOSITORY / "README.md").read_text()
-TARGETS = ["lab", "course", "test", "bench", "notebooks", "lock"]
+TARGETS = ["lab", "course", "test", "bench", "notebooks", "site", "lock"]
 
 
 def locked_lines():
@@ -44,7 +44,8 @@ def test_the_lock_satisfies_every_dependency():
         (version,) = entry.specifier
         assert version.operator == "==", f"{line} is no exact version"
         locked.setdefault(canonicalize_name(entry.name), []).append(version.version)
-    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]:
+    extras = PROJECT["optional-dependencies"]
+    for line in [*PROJECT["dependencies"], *extras["test"], *extras["site"]]:
         wanted = Requirement(line)
         versions = locked.get(canonicalize_name(wanted.name), [])
         assert versions, f"{wanted.name} is not in requirements.lock: run `make lock`"
@@ -94,8 +95,9 @@ def declared(lines):
 @pytest.mark.parametrize("folder", ["ae_helpers", "tools", "notebooks", "benchmarks", "tests"])
 def test_every_package_that_is_imported_is_declared(folder):
     lines = PROJECT["dependencies"]
-    if folder in ("benchmarks", "tests"):
-        lines = lines + PROJECT["optional-dependencies"]["test"]
+    extras = {"tools": ["site"], "benchmarks": ["test"], "tests": ["test", "site"]}
+    for extra in extras.get(folder, []):
+        lines = lines + PROJECT["optional-dependencies"][extra]
     assert distributions_imported_by(REPOSITORY / folder) <= declared(lines)
 
 
@@ -103,7 +105,9 @@ def test_every_package_that_is_declared_is_imported():
     used = {"jupyterlab", "jsonschema"}  # it is opened, not imported; it is held below a version
     for folder in ("ae_helpers", "tools", "notebooks"):
         used |= distributions_imported_by(REPOSITORY / folder)
-    assert declared(PROJECT["dependencies"]) == used
+    site = declared(PROJECT["optional-dependencies"]["site"])
+    assert site <= used
+    assert declared(PROJECT["dependencies"]) == used - site
 
 
 def test_every_folder_of_the_package_is_installed():

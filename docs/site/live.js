@@ -1,0 +1,151 @@
+// Widgets of the notebooks, alive in a page without a kernel.
+//
+// A widget is its state, written by tools/live_cells.py, and a module with `render({ model, el })`,
+// as in JupyterLab. Here are the model, and views of the few plain widgets that stand around them.
+
+const aeData = {}; // what the scripts in data/ bring: deflated bytes in base64, by name
+
+const live = (() => {
+  const root = document.currentScript.src.replace(/[^/]*$/, "");
+  const loading = {};
+
+  function bring(name) {
+    loading[name] ??= new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = `${root}data/${name}.js`;
+      script.onload = resolve;
+      script.onerror = () => reject(new Error(`${script.src} is missing`));
+      document.head.append(script);
+    });
+    return loading[name];
+  }
+
+  async function read(name) {
+    await bring(name);
+    const deflated = Uint8Array.from(atob(aeData[name]), (character) => character.charCodeAt(0));
+    const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Response(stream).arrayBuffer();
+  }
+
+  const readText = async (name) => new TextDecoder().decode(await read(name));
+
+  const modules = {};
+  async function importModule(name) {
+    // Not by its address: a page that was opened from a folder may import nothing.
+    const address = URL.createObjectURL(new Blob([await readText(name)], { type: "text/javascript" }));
+    return (await import(address)).default;
+  }
+
+  class Model {
+    constructor(state) {
+      this.state = state;
+      this.heard = new Map();
+    }
+    get(name) {
+      return this.state[name];
+    }
+    set(name, value) {
+      if (this.state[name] === value) return;
+      this.state[name] = value;
+      for (const tell of [...(this.heard.get(`change:${name}`) ?? [])]) tell(this, value);
+    }
+    on(event, tell) {
+      this.heard.set(event, [...(this.heard.get(event) ?? []), tell]);
+    }
+    off(event, tell) {
+      this.heard.set(event, (this.heard.get(event) ?? []).filter((other) => other !== tell));
+    }
+    save_changes() {}
+  }
+
+  async function readModel({ kind, state }) {
+    const model = new Model({});
+    for (const [key, value] of Object.entries(state)) {
+      const apart = value?.file && key !== "_esm";
+      model.state[key] = apart ? new DataView(await read(value.file)) : value;
+    }
+    return Object.assign(model, { kind });
+  }
+
+  const reference = (text) => text.replace("IPY_MODEL_", "");
+
+  function link(models, from, to) {
+    const [[source, trait], [target, other]] = [from, to];
+    const follow = () => models[reference(target)].set(other, models[reference(source)].get(trait));
+    models[reference(source)].on(`change:${trait}`, follow);
+    follow();
+  }
+
+  const views = {
+    async AnyModel(model, el) {
+      const name = model.get("_esm").file;
+      const widget = await (modules[name] ??= importModule(name));
+      await widget.initialize?.({ model });
+      await widget.render({ model, el });
+    },
+    async VBoxModel(model, el, models) {
+      el.classList.add("box");
+      for (const child of model.get("children")) await show(models[reference(child)], el, models);
+    },
+    async HBoxModel(model, el, models) {
+      el.classList.add("row");
+      await views.VBoxModel(model, el, models);
+    },
+    FloatSliderModel(model, el) {
+      const label = document.createElement("label");
+      const slider = document.createElement("input");
+      slider.type = "range";
+      for (const name of ["min", "max", "step"]) slider[name] = model.get(name);
+      const value = document.createElement("output");
+      const update = () => {
+        slider.value = model.get("value");
+        value.textContent = model.get("readout") ? model.get("value").toFixed(2) : "";
+      };
+      slider.addEventListener("input", () => model.set("value", +slider.value));
+      model.on("change:value", update);
+      update();
+      label.append(model.get("description"), " ", slider, value);
+      el.append(label);
+    },
+  };
+
+  async function show(model, host, models) {
+    const el = document.createElement("div");
+    host.append(el);
+    if (!views[model.kind]) throw new Error(`there is no view of a ${model.kind}`);
+    await views[model.kind](model, el, models);
+  }
+
+  // Show the widgets of the element's data-state in it, in place of what it holds.
+  async function open(host) {
+    const { views: shown, models: states } = JSON.parse(await readText(host.dataset.state));
+    const names = Object.keys(states);
+    const opened = await Promise.all(names.map((name) => readModel(states[name])));
+    const models = Object.fromEntries(names.map((name, k) => [name, opened[k]]));
+    for (const { kind, state } of opened) {
+      if (kind.endsWith("LinkModel")) link(models, state.source, state.target);
+      if (kind === "LinkModel") link(models, state.target, state.source);
+    }
+    host.replaceChildren();
+    for (const name of shown) await show(models[name], host, models);
+    host.classList.add("opened");
+  }
+
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        seen.unobserve(target);
+        open(target).catch((error) => {
+          target.textContent = `This does not work here: ${error.message}.`;
+          throw error;
+        });
+      }
+    },
+    { rootMargin: "400px" },
+  );
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const host of document.querySelectorAll(".live")) seen.observe(host);
+  });
+  return { readText };
+})();
