@@ -21,6 +21,7 @@ _HOME = {
     "save_run": "runs",
     "latent_sliders": "widgets.latent_map",
     "LatentExplorer": "widgets.latent_map",
+    "Playground": "widgets.playground",
 }
 
 __all__ = list(_HOME)

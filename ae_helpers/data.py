@@ -68,7 +68,7 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
     if source == "auto" and named_file:
         source = named_file
     if source == "sample":
-        arrays = _read_sample()
+        arrays = read_sample()
     elif source == "keras":
         arrays = _read_keras_copy()
     elif source == "auto":
@@ -76,7 +76,7 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
             arrays = _read_keras_copy()
         except FileNotFoundError as error:
             print(error)
-            arrays = _read_sample()
+            arrays = read_sample()
     else:
         arrays = _read_npz(Path(source).expanduser())
     train, test = arrays
@@ -156,7 +156,7 @@ def data_name(train: Arrays, test: Arrays) -> str:
     found = dict(zip(MNIST_SHA256, (*train, *test), strict=True))
     if all(_sha256(array) == MNIST_SHA256[name] for name, array in found.items()):
         return "MNIST"
-    (sample_images, _), _ = _read_sample()
+    (sample_images, _), _ = read_sample()
     if _sha256(train[0]) == _sha256(sample_images):
         return "MNIST sample"
     return "not MNIST"
@@ -210,8 +210,8 @@ def _sorted_sample() -> Arrays:
     return rows[:, :-1].reshape(10, 500, 28, 28), rows[:, -1].reshape(10, 500)
 
 
-def _read_sample() -> tuple[Arrays, Arrays]:
-    """Split the sample evenly over the classes: of each, 400 to train and 100 to test."""
+def read_sample() -> tuple[Arrays, Arrays]:
+    """Read the sample, split evenly over the classes: of each, 400 to train and 100 to test."""
     images, labels = _sorted_sample()
     mixed = np.random.default_rng(0)  # MNIST is not sorted by class: mix, always in the same way
 

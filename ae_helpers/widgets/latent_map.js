@@ -98,7 +98,7 @@ export function nearest({ us, vs, cells, cellOf, start, order }, u, v) {
 
 // Blend one soft dot a point straight into the pixels: 60,000 take a few dozen milliseconds,
 // where 60,000 calls of fillRect take ten times as long.
-function drawPoints(canvas, size, { us, vs, labels: classOf, shown }, colours) {
+export function drawPoints(canvas, size, { us, vs, labels: classOf, shown }, colours) {
   const scale = window.devicePixelRatio || 1;
   const side = (canvas.width = canvas.height = Math.max(1, Math.round(size * scale)));
   const [radius, opacity] =
@@ -225,6 +225,7 @@ const PARTS = `
 // reader moves the point; `showPoint`, `showPicture` and `remove` are for the home that it lives in.
 export class LatentMap {
   constructor(host, { spec, weights, points, labels, images }, { onMove = () => {}, withSliders = false } = {}) {
+    this.shapes = spec.layers;
     this.layers = readLayers(spec.layers, weights);
     [this.xSpan, this.ySpan] = spec.ranges;
     this.classes = spec.classes;
@@ -232,9 +233,7 @@ export class LatentMap {
     this.images = images;
     // With originals, "nearest" means the nearest of those: they are the first points.
     this.searched = images.length ? images.length / PIXELS : labels.length;
-    this.us = Float32Array.from(labels, (_, i) => this.toUnit(this.xSpan, points[2 * i]));
-    this.vs = Float32Array.from(labels, (_, i) => this.toUnit(this.ySpan, points[2 * i + 1]));
-    this.points = points;
+    this.setPoints(points);
     this.shown = spec.classes.map(() => true);
     this.onMove = onMove;
 
@@ -300,10 +299,7 @@ export class LatentMap {
     original.hidden = this.images.length === 0;
     images.classList.toggle("single", original.hidden);
     sliders[0].parentElement.parentElement.hidden = !withSliders;
-    [this.xSpan, this.ySpan].forEach(([low, high], k) => {
-      [sliders[k].min, sliders[k].max] = [low, high];
-      sliders[k].addEventListener("input", () => this.moveTo(+sliders[0].value, +sliders[1].value));
-    });
+    for (const slider of sliders) slider.addEventListener("input", () => this.moveTo(+sliders[0].value, +sliders[1].value));
     this.buildLegend();
     map.addEventListener("keydown", (event) => this.onKey(event));
     for (const [name, method] of [
@@ -359,6 +355,28 @@ export class LatentMap {
 
   pointAt(i) {
     return [this.points[2 * i], this.points[2 * i + 1]];
+  }
+
+  // Other codes of the same digits, another decoder, as a training moves on. The point shown
+  // keeps its place on the plot, under the hand.
+  update({ ranges, places, weights, points }) {
+    const shares = [this.toUnit(this.xSpan, this.x), this.toUnit(this.ySpan, this.y)];
+    [this.xSpan, this.ySpan] = ranges;
+    [this.x, this.y] = ranges.map(([low, high], k) => low + shares[k] * (high - low));
+    this.classes.forEach((one, c) => (one.place = places[c]));
+    this.layers = readLayers(this.shapes, weights);
+    this.setPoints(points);
+    this.sort();
+    // What was marked or walked lies elsewhere now.
+    [this.mark, this.walk, this.walkStart, this.chosen, this.picture] = [null, null, null, -1, null];
+    this.parts.walk.hidden = true;
+    this.layOut(true);
+  }
+
+  setPoints(points) {
+    this.us = Float32Array.from(this.labels, (_, i) => this.toUnit(this.xSpan, points[2 * i]));
+    this.vs = Float32Array.from(this.labels, (_, i) => this.toUnit(this.ySpan, points[2 * i + 1]));
+    this.points = points;
   }
 
   // -- what is known of the points shown
@@ -507,13 +525,14 @@ export class LatentMap {
 
   // -- drawing: the map when its size or its classes change, the rest once a frame at most
 
-  layOut() {
+  layOut(anew = false) {
     const side = this.parts.plot.clientWidth;
     const scale = window.devicePixelRatio;
-    if (!side || (side === this.side && scale === this.scale)) return;
+    if (!side || (!anew && side === this.side && scale === this.scale)) return;
     [this.side, this.scale] = [side, scale];
     const { axes } = this.parts;
     axes.replaceChildren();
+    [this.xSpan, this.ySpan].forEach(([low, high], k) => setAll(this.parts.sliders[k], { min: low, max: high }));
     const many = side < 300 ? 4 : 6;
     for (const [value, text] of ticks(...this.xSpan, many)) {
       const [at] = this.toPlot(value, 0);
@@ -697,15 +716,18 @@ function render({ model, el }) {
 
 // `packed` maps each name to deflated bytes in base64.
 export async function openPage(host, { spec, packed }) {
-  const unpack = async ([name, text]) => {
+  return new LatentMap(host, asData(spec, await unpack(packed)), { withSliders: true });
+}
+
+export async function unpack(packed) {
+  const inflate = async ([name, text]) => {
     const characters = atob(text);
     const deflated = new Uint8Array(characters.length);
     for (let i = 0; i < deflated.length; i++) deflated[i] = characters.charCodeAt(i);
     const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
     return [name, new Uint8Array(await new Response(stream).arrayBuffer())];
   };
-  const bytes = Object.fromEntries(await Promise.all(Object.entries(packed).map(unpack)));
-  return new LatentMap(host, asData(spec, bytes), { withSliders: true });
+  return Object.fromEntries(await Promise.all(Object.entries(packed).map(inflate)));
 }
 
 export default { render };
@@ -713,7 +735,7 @@ export default { render };
 // ---- Its looks -----------------------------------------------------------------------------
 
 // In JupyterLab its theme's colours; elsewhere light or dark as the reader's system is.
-const STYLE = `
+export const THEME = `
   :host {
     --light-ink: #1f2328; --light-quiet: #59636e; --light-line: #c4cbd2; --light-paper: #ffffff;
     --ink: var(--jp-ui-font-color1, var(--light-ink));
@@ -732,6 +754,13 @@ const STYLE = `
   }
   * { box-sizing: border-box; }
   [hidden] { display: none !important; }
+  button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 999px; padding: 2px 7px; cursor: pointer; }
+  button:hover { border-color: var(--quiet); }
+  button:focus-visible, input:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+`;
+
+const STYLE = `
+  ${THEME}
   .frame { display: grid; grid-template-columns: minmax(0, 13fr) minmax(0, 10fr); gap: 12px 24px; padding: 8px 4px; max-width: 920px; }
   .map { padding: 0 2px 44px 48px; outline: none; }
   .map:focus .plot { outline: 2px solid var(--accent); }
@@ -752,9 +781,6 @@ const STYLE = `
   .cursor .dot { fill: var(--ink); }
   .legend { display: flex; flex-wrap: wrap; gap: 3px; padding: 4px 0 0 46px; }
   .legend button { display: inline-flex; align-items: center; padding: 2px 6px; border-radius: 12px; overflow-wrap: anywhere; text-align: start; }
-  button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 999px; padding: 2px 7px; cursor: pointer; }
-  button:hover { border-color: var(--quiet); }
-  button:focus-visible, input:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
   .legend button::before { content: ""; width: 9px; height: 9px; flex: none; margin-right: 4px; border-radius: 50%; border: 2px solid var(--class); background: var(--class); }
   .legend button[aria-pressed="false"] { color: var(--quiet); text-decoration: line-through; }
   .legend button[aria-pressed="false"]::before { background: none; }

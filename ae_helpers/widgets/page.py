@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,23 @@ from string import Template
 from typing import Any
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+
+IMPORT = re.compile(r'^import (\{.+\}) from "\./(.+)";$', re.MULTILINE)
+
+
+def bundle(path: Path) -> str:
+    """Return a JavaScript module as one text, with the modules beside it that it imports inside.
+
+    A widget has one module, and a page no files beside it. Each import becomes a function around
+    that module, so that its names stay its own.
+    """
+
+    def inlined(found: re.Match) -> str:
+        text = bundle(path.with_name(found[2]))
+        text = re.sub(r"^export (default .*)?", "", text, flags=re.MULTILINE)
+        return f"const {found[1]} = (() => {{\n{text}\nreturn {found[1]};\n}})();"
+
+    return IMPORT.sub(inlined, path.read_text(encoding="utf-8"))
 
 
 def write_page(

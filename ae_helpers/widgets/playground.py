@@ -1,0 +1,85 @@
+"""The playground: an autoencoder that learns in the browser alone, while you watch its plane."""
+
+import zlib
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from ae_helpers.data import read_sample
+from ae_helpers.legend import CLASS_COLOURS
+from ae_helpers.widgets.page import bundle, write_page
+
+
+class Playground(anywidget.AnyWidget):
+    """Train 784 → hidden → 2 → hidden → 784 in the browser, and watch the plane unfold.
+
+    The 5,000 digits of the sample, adam, binary cross-entropy; no kernel and no network are
+    needed once it is shown. Start, pause, change the seed or the code's activation, and touch the
+    map at any time: it decodes with the weights of that moment.
+
+    Parameters
+    ----------
+    state
+        What to begin with, as in a page's address: ``"seed=21&code=relu"``. The names are
+        ``seed``, ``code`` (relu, linear, tanh, prelu), ``hidden``, ``rate``, ``batch`` and
+        ``digits``. What cannot work is told in the widget. The seeds are the browser's own:
+        seed 21 here is not the network of seed 21 in Keras.
+
+    Attributes
+    ----------
+    state : str
+        What the reader has chosen; set it, and another network begins.
+
+    Examples
+    --------
+    >>> Playground("seed=21&code=linear")
+    Playground('seed=21&code=linear'): run this cell in JupyterLab to train
+    """
+
+    _esm = bundle(Path(__file__).with_suffix(".js"))
+
+    state = traitlets.Unicode().tag(sync=True)
+    _spec = traitlets.Dict().tag(sync=True)
+    _images = traitlets.Bytes().tag(sync=True)  # deflated
+    _labels = traitlets.Bytes().tag(sync=True)
+
+    def __init__(self, state: str = "seed=1") -> None:
+        (images, labels), (others, other_labels) = read_sample()
+        images = np.concatenate([images, others])
+        labels = np.concatenate([labels, other_labels])
+        classes = [{"name": str(c), "colour": colour} for c, colour in enumerate(CLASS_COLOURS)]
+        super().__init__(
+            state=state,
+            _spec={"classes": classes, "ruler": _ruler(images, labels)},
+            _images=zlib.compress(images.tobytes(), level=9),
+            _labels=zlib.compress(labels.tobytes(), level=9),
+        )
+
+    def __repr__(self) -> str:
+        return f"Playground({self.state!r}): run this cell in JupyterLab to train"
+
+    def export_html(self, path: str | Path, title: str = "Watch it learn") -> Path:
+        """Write the playground as one page that opens by double click, and starts by itself.
+
+        The page's address holds what the reader chose, after ``#``, so that it can be sent on.
+        Parameters, return and errors are those of `LatentExplorer.export_html`.
+        """
+        data = {name: zlib.decompress(getattr(self, f"_{name}")) for name in ("images", "labels")}
+        return write_page(Path(path), title, self._esm, self._spec | {"state": self.state}, data)
+
+
+def _ruler(images: np.ndarray, labels: np.ndarray) -> list[tuple[str, float]]:
+    """Measure the loss of three answers that need no network, as notebook 03 does."""
+    targets = images.reshape(len(images), -1) / 255
+    means = np.stack([targets[labels == c].mean(axis=0) for c in range(10)])
+    answers = {"mean digit": targets.mean(axis=0), "class mean": means[labels]}
+    answers["perfect copy"] = targets
+    return [(name, _binary_crossentropy(targets, answer)) for name, answer in answers.items()]
+
+
+def _binary_crossentropy(targets: np.ndarray, answer: np.ndarray) -> float:
+    answer = np.clip(answer, 1e-7, 1 - 1e-7)
+    losses = -targets * np.log(answer) - (1 - targets) * np.log(1 - answer)
+    return float(losses.mean())
