@@ -9,17 +9,18 @@ import { workerSource } from "./trainer.js";
 
 const PIXELS = 784;
 const SHOWN = 2000; // digits drawn on the map; the training has all of them
-const EPOCHS = 30; // that "Start" trains before it waits for the reader
-const PACE = 60; // ms between two planes, at least
+const EPOCHS = 50; // that "Start" trains before it waits for the reader
+const PACE = 40; // ms between two planes, at least
 const KEPT = 8; // planes in the gallery
 
 // ---- What the reader may choose --------------------------------------------------------------
 
+const WIDTHS = Object.fromEntries([4, 8, 16, 32, 64, 128, 256].map((units) => [units, units]));
 const CODES = { relu: "relu", linear: "linear", tanh: "tanh", prelu: "PReLU" };
 export const CHOICES = {
-  seed: { label: "Seed", start: 1, low: 0, high: 999999, whole: true },
+  seed: { label: "Seed", start: 5, low: 0, high: 999999, whole: true },
   code: { label: "Code", start: "relu", options: CODES },
-  hidden: { label: "Hidden units", start: 32, low: 1, high: 256, whole: true },
+  hidden: { label: "Hidden units", start: 32, options: WIDTHS }, // the kernels want multiples of 4
   rate: { label: "Learning rate", start: 0.001, low: 0.000001, high: 1000 },
   batch: { label: "Batch size", start: 32, low: 1, high: 1000, whole: true },
   digits: { label: "Digits", start: 5000, low: 100, high: 5000, whole: true },
@@ -33,9 +34,13 @@ export function readState(text) {
     const choice = Object.hasOwn(CHOICES, name) && CHOICES[name];
     const fault = choice ? faultOf(name, value) : `There is no “${name.slice(0, 40)}” here: choose ${Object.keys(CHOICES).join(", ")}.`;
     if (fault) faults.push(fault);
-    else state[name] = choice.options ? value : Number(value);
+    else state[name] = valueOf(name, value);
   }
   return { state, faults };
+}
+
+function valueOf(name, text) {
+  return typeof CHOICES[name].start === "number" ? Number(text) : text;
 }
 
 function faultOf(name, text) {
@@ -107,8 +112,9 @@ export class Playground {
       this.parts.choices.append(labelled);
       this.inputs[name] = input;
     }
-    this.spec.ruler.forEach(([name, loss]) => {
+    this.spec.ruler.forEach(([name, loss], k) => {
       const mark = document.createElement("span");
+      mark.classList.toggle("lower", k % 2 === 1); // so that no two lie over each other
       mark.style.insetInlineStart = `${100 * this.along(loss)}%`;
       mark.textContent = `${name} ${loss.toFixed(3)}`;
       this.parts.ruler.append(mark);
@@ -135,7 +141,7 @@ export class Playground {
       this.inputs[name].value = this.state[name];
       this.tell([fault.replace(/It is .* now/, `It stays ${this.state[name]}`)]);
     } else {
-      this.change({ [name]: CHOICES[name].options ? text : Number(text) });
+      this.change({ [name]: valueOf(name, text.trim()) });
     }
   }
 
@@ -255,7 +261,7 @@ export class Playground {
   }
 
   showStatus({ epoch, loss }) {
-    const share = this.along(loss);
+    const share = epoch ? this.along(loss) : 0;
     this.parts.fill.style.width = `${100 * share}%`;
     const [[first], [last]] = [this.spec.ruler[0], this.spec.ruler.at(-1)];
     const way = share ? `${Math.round(100 * share)} % of the way from the ${first} to a ${last}` : `not yet better than the ${first}`;
@@ -365,11 +371,17 @@ const STYLE = `
   button { padding: 4px 12px; }
   button:disabled { color: var(--quiet); cursor: default; }
   .main { border-color: var(--accent); min-width: 76px; font-weight: 600; }
-  .ruler { position: relative; margin: 12px 48px 0; height: 38px; max-width: 820px; }
+  .ruler { position: relative; margin: 12px 40px 0; height: 50px; max-width: 820px; }
   .track { height: 8px; border-radius: 4px; background: var(--line); overflow: hidden; }
   .fill { height: 100%; width: 0; background: var(--accent); }
   .ruler span { position: absolute; top: 0; padding-top: 14px; transform: translateX(-50%); color: var(--quiet); white-space: nowrap; font-size: 12px; }
   .ruler span::before { content: ""; position: absolute; left: 50%; top: -2px; height: 14px; border-left: 1px solid var(--ink); }
+  .ruler .lower { padding-top: 30px; }
+  .ruler .lower::before { height: 30px; }
+  .ruler span:first-of-type { transform: translateX(-30%); }
+  .ruler span:first-of-type::before { left: 30%; }
+  .ruler span:last-of-type { transform: translateX(-70%); }
+  .ruler span:last-of-type::before { left: 70%; }
   p { margin: 4px; min-height: 1.45em; font-variant-numeric: tabular-nums; }
   .states { font-weight: 600; }
   .gallery { display: flex; flex-wrap: wrap; gap: 8px; padding: 12px 4px; }

@@ -45,7 +45,7 @@ class Playground(anywidget.AnyWidget):
     _images = traitlets.Bytes().tag(sync=True)  # deflated
     _labels = traitlets.Bytes().tag(sync=True)
 
-    def __init__(self, state: str = "seed=1") -> None:
+    def __init__(self, state: str = "seed=5") -> None:
         (images, labels), (others, other_labels) = read_sample()
         images = np.concatenate([images, others])
         labels = np.concatenate([labels, other_labels])

@@ -2,7 +2,9 @@
 //
 // It runs in a Web Worker (`workerSource` at the end), and in Node for the tests. Most of the time
 // goes into the 784 columns of the last layer and the pixels of the first: black pixels and hidden
-// units at 0 are skipped, and four rows are taken at a time, so that each sum is loaded once.
+// units at 0 are skipped, and kernels.js does the rest four numbers a step.
+
+import { makeKernels } from "./kernels.js";
 
 const PIXELS = 784;
 const CODE = 2;
@@ -18,92 +20,108 @@ export function randomFrom(seed) {
   };
 }
 
-// sums[at…] += Σ factors[k] · rows[places[k]…] for k < count, over `width` columns.
-function addRows(sums, at, rows, places, factors, count, width) {
-  let k = 0;
-  for (; k + 4 <= count; k += 4) {
-    const [a, b, c, d] = [places[k], places[k + 1], places[k + 2], places[k + 3]];
-    const [fa, fb, fc, fd] = [factors[k], factors[k + 1], factors[k + 2], factors[k + 3]];
-    for (let j = 0; j < width; j++) {
-      sums[at + j] += fa * rows[a + j] + fb * rows[b + j] + fc * rows[c + j] + fd * rows[d + j];
-    }
-  }
-  for (; k < count; k++) {
-    const [a, fa] = [places[k], factors[k]];
-    for (let j = 0; j < width; j++) sums[at + j] += fa * rows[a + j];
-  }
+// exp(-x) for x ≥ 0, to eight digits: the next lower of 64 values a unit, and a short series.
+function makeFall() {
+  const exponentials = Float64Array.from({ length: 90 * 64 }, (_, k) => Math.exp(-k / 64));
+  return (x) => {
+    if (!(x < 89)) return x >= 89 ? 0 : NaN;
+    const k = Math.floor(x * 64);
+    const rest = x - k / 64;
+    return exponentials[k] * (1 - rest * (1 - rest * (0.5 - rest / 6)));
+  };
 }
-
-// products[k] = rows[places[k]…] · row[at…] for k < count.
-function dotRows(products, rows, places, count, row, at, width) {
-  let k = 0;
-  for (; k + 4 <= count; k += 4) {
-    const [a, b, c, d] = [places[k], places[k + 1], places[k + 2], places[k + 3]];
-    let [sa, sb, sc, sd] = [0, 0, 0, 0];
-    for (let j = 0; j < width; j++) {
-      const value = row[at + j];
-      sa += rows[a + j] * value;
-      sb += rows[b + j] * value;
-      sc += rows[c + j] * value;
-      sd += rows[d + j] * value;
-    }
-    [products[k], products[k + 1], products[k + 2], products[k + 3]] = [sa, sb, sc, sd];
-  }
-  for (; k < count; k++) {
-    products[k] = 0;
-    for (let j = 0; j < width; j++) products[k] += rows[places[k] + j] * row[at + j];
-  }
-}
+const fall = makeFall();
 
 export class Trainer {
-  // `images` holds the pixels, 0 to 255, of whole images one after another.
-  constructor(images, { hidden, code, rate, seed }) {
+  // `images` holds the pixels, 0 to 255, of whole images one after another; `hidden` is a multiple
+  // of 4, and `batch` the largest batch that will come.
+  constructor(images, { hidden, code, rate, seed, batch }) {
     this.count = images.length / PIXELS;
     [this.hidden, this.code, this.rate, this.steps] = [hidden, code, rate, 0];
-    this.keepInk(images);
     const shapes = [[PIXELS, hidden], [hidden, CODE], [CODE, hidden], [hidden, PIXELS]];
     const slopes = code === "prelu" ? CODE : 0; // they come after the code's kernel and bias
     const size = shapes.reduce((sum, [inputs, units]) => sum + (inputs + 1) * units, slopes);
-    // One array each, in the order of Keras' get_weights(), so that adam is one loop.
-    [this.weights, this.gradient, this.mean, this.square] = Array.from({ length: 4 }, () => new Float32Array(size));
-    this.random = randomFrom(seed);
+    this.makeRoom(images, size, batch);
     const layOut = (array) => {
       let at = 0;
       const take = (length) => array.subarray(at, (at += length));
-      const layers = shapes.map(([inputs, units], k) => {
+      return shapes.map(([inputs, units], k) => {
         const layer = { kernel: take(inputs * units), bias: take(units) };
         if (k === 1 && slopes) layer.slope = take(CODE);
         return layer;
       });
-      this.decoderAt = size - layers.slice(2).reduce((sum, { kernel, bias }) => sum + kernel.length + bias.length, 0);
-      return layers;
     };
-    this.layers = layOut(this.weights);
-    this.gradients = layOut(this.gradient);
-    shapes.forEach(([inputs, units], k) => {
-      const limit = Math.sqrt(6 / (inputs + units)); // Glorot uniform, as Keras starts
-      const { kernel } = this.layers[k];
+    [this.layers, this.gradients] = [layOut(this.weights), layOut(this.gradient)];
+    this.random = randomFrom(seed);
+    for (const { kernel, bias } of this.layers) {
+      const limit = Math.sqrt(6 / (kernel.length / bias.length + bias.length)); // Glorot uniform, as in Keras
       for (let i = 0; i < kernel.length; i++) kernel[i] = limit * (2 * this.random() - 1);
-    });
+    }
     this.layers[1].slope?.fill(0.25);
-    this.first = new Float32Array(hidden);
-    this.sum = new Float32Array(CODE);
-    this.point = new Float32Array(CODE);
+    this.keepInk(images);
     this.order = Uint32Array.from({ length: this.count }, (_, i) => i);
     this.next = this.count; // place in the order; at its end it is shuffled anew
   }
 
-  // Of each image the pixels that are not black: where they are, and how bright, 0 to 1.
+  // All that the kernels work on, in one memory.
+  makeRoom(images, size, batch) {
+    const { hidden } = this;
+    let ink = 3 * this.count;
+    for (let i = 0; i < images.length; i++) if (images[i]) ink++;
+    const listed = Math.max(batch, hidden) + 3;
+    const lengths = {
+      // Weights in the order of Keras' get_weights(), in one array, so that adam is one loop.
+      ...{ weights: size, gradient: size, mean: size, square: size },
+      ...{ inkPlaces: ink, ink, first: hidden, second: batch * hidden, back: listed },
+      delta: batch * PIXELS, // the last layer's sums, then the loss's derivative by them
+      ...{ places: listed, factors: listed, numbers: 4 },
+    };
+    const room = (length) => 16 * Math.ceil(length / 4);
+    const total = Object.values(lengths).reduce((sum, length) => sum + room(length), 0);
+    const memory = new WebAssembly.Memory({ initial: Math.ceil(total / 65536) });
+    let at = 0;
+    for (const [name, length] of Object.entries(lengths)) {
+      const Kind = /places/i.test(name) ? Uint32Array : Float32Array;
+      this[name] = new Kind(memory.buffer, at, length);
+      at += room(length);
+    }
+    this.kernels = makeKernels(memory);
+    this.where = new Uint16Array(ink);
+    this.active = new Uint32Array(hidden);
+    [this.sum, this.point] = [new Float64Array(CODE), new Float64Array(CODE)];
+  }
+
+  // Of each image the pixels that are not black: where they are, how bright (0 to 1), and where
+  // their row of the first kernel begins.
   keepInk(images) {
     this.start = new Uint32Array(this.count + 1);
-    const ink = images.reduce((sum, value) => sum + (value > 0), 0);
-    [this.where, this.level] = [new Uint16Array(ink), new Float32Array(ink)];
     let at = 0;
-    images.forEach((value, i) => {
-      if (value) [this.where[at], this.level[at++]] = [i % PIXELS, value / 255];
-      if ((i + 1) % PIXELS === 0) this.start[(i + 1) / PIXELS] = at;
-    });
-    this.rows = new Uint32Array(Math.max(PIXELS, this.hidden));
+    const keep = (pixel, level) => {
+      [this.where[at], this.ink[at], this.inkPlaces[at]] = [pixel, level, 4 * pixel * this.hidden];
+      at++;
+    };
+    for (let image = 0; image < this.count; image++) {
+      for (let pixel = 0; pixel < PIXELS; pixel++) {
+        const value = images[image * PIXELS + pixel];
+        if (value) keep(pixel, value / 255);
+      }
+      while (at % 4) keep(0, 0); // the kernels take four at a time
+      this.start[image + 1] = at;
+    }
+  }
+
+  // Run a kernel over the listed rows: `places` and `factors` from `from` to `to`.
+  each(kernel, sums, base, places, factors, from, to, width) {
+    if (from === to) return;
+    const first = places.byteOffset + 4 * from;
+    const second = factors === null ? 0 : factors.byteOffset + 4 * from;
+    this.kernels[kernel](sums, base.byteOffset, first, second, first + 4 * (to - from), 4 * width);
+  }
+
+  // Fill the list up to a multiple of four; returns its length.
+  fillUp(count) {
+    while (count % 4) [this.places[count], this.factors[count++]] = [0, 0];
+    return count;
   }
 
   activate(sum, unit) {
@@ -121,12 +139,10 @@ export class Trainer {
 
   // Fill `first`, `sum` and `point` for one image.
   encode(image) {
-    const { hidden, first, sum, point, rows } = this;
+    const { hidden, first, sum, point, start } = this;
     const [one, two] = this.layers;
-    const [from, to] = [this.start[image], this.start[image + 1]];
-    for (let k = from; k < to; k++) rows[k - from] = this.where[k] * hidden;
     first.set(one.bias);
-    addRows(first, 0, one.kernel, rows, this.level.subarray(from, to), to - from, hidden);
+    this.each("addRows", first.byteOffset, one.kernel, this.inkPlaces, this.ink, start[image], start[image + 1], hidden);
     sum.set(two.bias);
     for (let i = 0; i < hidden; i++) {
       if (first[i] < 0) first[i] = 0;
@@ -138,7 +154,6 @@ export class Trainer {
   // One step of adam on these images; returns their loss before it.
   step(batch) {
     const size = batch.length;
-    if (this.delta?.length !== size * PIXELS) this.makeRoom(size);
     this.gradient.fill(0);
     let loss = 0;
     batch.forEach((image, b) => (loss += this.pass(image, b, size)));
@@ -147,34 +162,30 @@ export class Trainer {
     return loss / (size * PIXELS);
   }
 
-  makeRoom(size) {
-    this.delta = new Float32Array(size * PIXELS); // of the loss by the last layer's sums
-    this.second = new Float32Array(size * this.hidden); // values of the decoder's hidden layer
-    this.active = new Uint32Array(Math.max(size, this.hidden));
-    this.factors = new Float32Array(Math.max(size, this.hidden));
-    this.back = new Float32Array(this.hidden);
-  }
-
   // Forward and backward for one image of the batch, all but the last layer's gradient.
   pass(image, b, size) {
-    const { hidden, first, sum, point, delta, second, active, factors, back, rows } = this;
+    const { hidden, first, sum, point, delta, second, active, places, factors, back } = this;
     const [one, two, three, four] = this.layers;
     const [g1, g2, g3] = this.gradients;
     this.encode(image);
     let count = 0;
-    const units = rows; // of those that are not at 0, the row in the last kernel
     for (let i = 0; i < hidden; i++) {
       let value = three.bias[i];
       for (let c = 0; c < CODE; c++) value += point[c] * three.kernel[c * hidden + i];
       second[b * hidden + i] = value > 0 ? value : 0;
-      if (value > 0) [active[count], units[count], factors[count++]] = [i, i * PIXELS, value];
+      if (value > 0) [active[count], places[count], factors[count++]] = [i, 4 * i * PIXELS, value];
     }
     const at = b * PIXELS;
     delta.set(four.bias, at);
-    addRows(delta, at, four.kernel, units, factors, count, PIXELS);
+    const sums = delta.byteOffset + 4 * at;
+    const listed = this.fillUp(count);
+    this.each("addRows", sums, four.kernel, places, factors, 0, listed, PIXELS);
     const loss = this.compare(image, at, size);
 
-    dotRows(back, four.kernel, units, count, delta, at, PIXELS);
+    if (listed) {
+      const end = places.byteOffset + 4 * listed;
+      this.kernels.dotRows(back.byteOffset, four.kernel.byteOffset, places.byteOffset, sums, end, 4 * PIXELS);
+    }
     const pointBack = [0, 0];
     for (let k = 0; k < count; k++) {
       const i = active[k];
@@ -198,16 +209,14 @@ export class Trainer {
       }
       g1.bias[i] += back[i];
     }
-    for (let k = this.start[image]; k < this.start[image + 1]; k++) {
-      const [row, level] = [this.where[k] * hidden, this.level[k]];
-      for (let i = 0; i < hidden; i++) g1.kernel[row + i] += level * back[i];
-    }
+    const { start, inkPlaces, ink } = this;
+    this.each("addToRows", back.byteOffset, g1.kernel, inkPlaces, ink, start[image], start[image + 1], hidden);
     return loss;
   }
 
   // Turn the sums in `delta` into the loss's derivative by them; returns the loss.
   compare(image, at, size) {
-    const { delta } = this;
+    const { delta, where, ink: levels } = this;
     const share = 1 / (size * PIXELS);
     let loss = 0;
     let ink = this.start[image];
@@ -215,8 +224,8 @@ export class Trainer {
     let product = 1; // one logarithm for 28 factors, each between 1 and 2
     for (let j = 0; j < PIXELS; j++) {
       const sum = delta[at + j];
-      const small = Math.exp(sum > 0 ? -sum : sum);
-      const target = ink < end && this.where[ink] === j ? this.level[ink++] : 0;
+      const small = fall(Math.abs(sum));
+      const target = ink < end && where[ink] === j ? levels[ink++] : 0;
       loss += (sum > 0 ? sum : 0) - sum * target;
       product *= 1 + small;
       if (j % 28 === 27) [loss, product] = [loss + Math.log(product), 1];
@@ -226,31 +235,28 @@ export class Trainer {
   }
 
   addLastGradient(size) {
-    const { hidden, delta, second, active: rows, factors } = this;
+    const { hidden, delta, second, places, factors } = this;
     const { kernel, bias } = this.gradients[3];
+    const addTo = (sums, count) => this.each("addRows", sums.byteOffset, delta, places, factors, 0, this.fillUp(count), PIXELS);
     for (let i = 0; i < hidden; i++) {
       let count = 0;
       for (let b = 0; b < size; b++) {
         const value = second[b * hidden + i];
-        if (value) [rows[count], factors[count++]] = [b * PIXELS, value];
+        if (value) [places[count], factors[count++]] = [4 * b * PIXELS, value];
       }
-      addRows(kernel, i * PIXELS, delta, rows, factors, count, PIXELS);
+      addTo(kernel.subarray(i * PIXELS), count);
     }
-    for (let b = 0; b < size; b++) [rows[b], factors[b]] = [b * PIXELS, 1];
-    addRows(bias, 0, delta, rows, factors, size, PIXELS);
+    for (let b = 0; b < size; b++) [places[b], factors[b]] = [4 * b * PIXELS, 1];
+    addTo(bias, size);
   }
 
   adam() {
-    const { weights, gradient, mean, square } = this;
+    const { weights, gradient, mean, square, numbers } = this;
     this.steps++;
     const rate = (this.rate * Math.sqrt(1 - 0.999 ** this.steps)) / (1 - 0.9 ** this.steps);
-    for (let i = 0; i < weights.length; i++) {
-      const g = gradient[i];
-      if (g === 0 && mean[i] === 0) continue; // the weights of pixels that are always black
-      mean[i] += 0.1 * (g - mean[i]);
-      square[i] += 0.001 * (g * g - square[i]);
-      weights[i] -= (rate * mean[i]) / (Math.sqrt(square[i]) + 1e-7);
-    }
+    numbers.set([0.1, 0.001, rate, 1e-7]);
+    const [at, g, m, s] = [weights, gradient, mean, square].map((array) => array.byteOffset);
+    this.kernels.adam(at, g, m, s, at + weights.byteLength, numbers.byteOffset);
   }
 
   // A step on the next images of a shuffled epoch.
@@ -278,7 +284,7 @@ export class Trainer {
 
   // Kernels and biases of the decoder's two layers, one after another.
   decoder() {
-    return this.weights.slice(this.decoderAt);
+    return this.weights.slice(this.weights.length - (CODE + 1) * this.hidden - (this.hidden + 1) * PIXELS);
   }
 }
 
@@ -351,7 +357,7 @@ function serve(port) {
       job = data.begin;
       trainer = new Trainer(job.images, job);
       [going, recent, firstLoss] = [false, 0, 0];
-      tell(true);
+      tell(false);
     } else if (data.epochs) {
       stopAt = (Math.floor(trainer.steps / perEpoch() + 1e-9) + data.epochs) * perEpoch();
       if (!going) later.port2.postMessage(null);
@@ -367,6 +373,6 @@ function serve(port) {
 
 // The text of the worker: a page by double click has no file of its own to start it from.
 export function workerSource() {
-  const parts = [randomFrom, addRows, dotRows, Trainer, serve].join("\n");
-  return `const PIXELS = ${PIXELS}, CODE = ${CODE};\n${parts}\nserve(self);`;
+  const parts = [makeKernels, randomFrom, makeFall, Trainer, serve].join("\n");
+  return `const PIXELS = ${PIXELS}, CODE = ${CODE};\n${parts}\nconst fall = makeFall();\nserve(self);`;
 }

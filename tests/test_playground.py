@@ -1,0 +1,132 @@
+"""The playground's training against Keras, and what Python prepares for it."""
+
+import base64
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ae_helpers import prepare
+from ae_helpers.data import read_sample
+from ae_helpers.widgets import page, playground
+from ae_helpers.widgets.playground import Playground
+
+FOLDER = Path(playground.__file__).parent
+STEPS, BATCH = 500, 32
+RUN = """
+import { readFileSync, writeFileSync } from "node:fs";
+const [folder, trainer] = process.argv.slice(2);
+const { Trainer } = await import(trainer);
+const read = (name, Kind) => new Kind(new Uint8Array(readFileSync(`${folder}/${name}`)).buffer);
+const images = read("images", Uint8Array);
+const order = read("order", Uint32Array);
+for (const code of ["relu", "linear", "tanh", "prelu"]) {
+  const trainer = new Trainer(images, { hidden: 32, code, rate: 0.001, seed: 1, batch: BATCH });
+  trainer.weights.set(read(`${code}_start`, Float32Array));
+  const losses = Float64Array.from({ length: STEPS }, (_, k) =>
+    trainer.step(order.subarray(BATCH * k, BATCH * (k + 1))),
+  );
+  writeFileSync(`${folder}/${code}_losses`, losses);
+  writeFileSync(`${folder}/${code}_end`, trainer.weights);
+}
+"""
+
+
+def node():
+    """The system's Node, else the one that Playwright brings along."""
+    from playwright._impl._driver import compute_driver_executable
+
+    return shutil.which("node") or compute_driver_executable()[0]
+
+
+def as_url(text):
+    return "data:text/javascript;base64," + base64.b64encode(text.encode()).decode()
+
+
+def keras_model(code):
+    from ae_helpers.model import quiet_start
+
+    with quiet_start():
+        import keras
+    dense = keras.layers.Dense
+    prelu = [keras.layers.PReLU(keras.initializers.Constant(0.25))]
+    middle = [dense(2), *prelu] if code == "prelu" else [dense(2, code)]
+    layers = [dense(32, "relu"), *middle, dense(32, "relu"), dense(784, "sigmoid")]
+    model = keras.Sequential([keras.Input(shape=(784,)), *layers])
+    model.compile(optimizer="adam", loss="binary_crossentropy")
+    return model
+
+
+def train_on(model, batches):
+    """Train on batches in this order; return the loss of each before its step."""
+    import tensorflow as tf
+
+    model.optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def train(batches):
+        losses = tf.TensorArray(tf.float32, STEPS)
+        for k in tf.range(STEPS):
+            with tf.GradientTape() as tape:
+                loss = model.compute_loss(x=batches[k], y=batches[k], y_pred=model(batches[k]))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            model.optimizer.apply(gradients, model.trainable_variables)
+            losses = losses.write(k, loss)
+        return losses.stack()
+
+    return train(batches).numpy()
+
+
+def flat(weights):
+    return np.concatenate([part.ravel() for part in weights])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Losses and last weights of Keras and of the playground, by activation, and the start."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("trained")
+    (images, _), _ = read_sample()
+    images = images[:2000]
+    random = np.random.default_rng(3)
+    order = random.integers(0, len(images), (STEPS, BATCH)).astype("uint32")
+    (folder / "images").write_bytes(images.tobytes())
+    (folder / "order").write_bytes(order.tobytes())
+    pixels, by_keras = prepare(images), {}
+    for code in ("relu", "linear", "tanh", "prelu"):
+        keras.utils.set_random_seed(1)
+        model = keras_model(code)
+        start = flat(model.get_weights())
+        (folder / f"{code}_start").write_bytes(start.tobytes())
+        losses = train_on(model, pixels[order])
+        by_keras[code] = losses, flat(model.get_weights()), start
+    trainer = as_url(page.bundle(FOLDER / "trainer.js"))
+    script = RUN.replace("STEPS", str(STEPS)).replace("BATCH", str(BATCH))
+    subprocess.run(
+        [node(), "--input-type=module", "-", str(folder), trainer],
+        input=script,
+        text=True,
+        check=True,
+    )
+    read = {
+        code: [
+            np.fromfile(folder / f"{code}_losses", "float64"),
+            np.fromfile(folder / f"{code}_end", "float32"),
+        ]
+        for code in by_keras
+    }
+    return {code: (*by_keras[code], *read[code]) for code in by_keras}
+
+
+@pytest.mark.parametrize("code", ["relu", "linear", "tanh", "prelu"])
+def test_the_browser_trains_as_keras_does(both, code):
+    losses, weights, start, losses_here, weights_here = both[code]
+    print(code, np.abs(losses_here - losses).max(), np.abs(weights_here - weights).max())
+    assert losses[0] > 0.6 > 0.3 > losses[-1], "there should be something to agree on"
+    assert np.abs(weights - start).max() > 0.1
+    assert np.abs(losses_here - losses).max() < 1e-4
+    assert np.abs(weights_here - weights).max() < 1e-3
