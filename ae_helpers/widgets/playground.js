@@ -131,15 +131,15 @@ export class Playground {
 
   read(text) {
     const { state, faults } = readState(text);
-    this.begin(state);
-    this.tell(faults);
+    this.change(state);
+    this.tell({ faults });
   }
 
   choose(name, text) {
     const fault = faultOf(name, text.trim());
     if (fault) {
       this.inputs[name].value = this.state[name];
-      this.tell([fault.replace(/It is .* now/, `It stays ${this.state[name]}`)]);
+      this.tell({ faults: [fault.replace(/It is .* now/, `It stays ${this.state[name]}`)] });
     } else {
       this.change({ [name]: valueOf(name, text.trim()) });
     }
@@ -159,7 +159,8 @@ export class Playground {
     this.home.keep(writeState(state));
     [this.running, this.plane, this.failed, this.lost] = [false, null, false, [false, false]];
     this.run++;
-    this.tell([]);
+    this.tell({ faults: [], news: [] });
+    this.parts.status.textContent = "";
     const shown = Math.min(SHOWN, state.digits);
     if (this.map?.labels.length !== shown) this.makeMap(shown);
     const images = this.images.subarray(0, state.digits * PIXELS);
@@ -215,7 +216,7 @@ export class Playground {
     this.running = false;
     this.failed = true;
     const now = Number.isFinite(loss) ? `the loss has grown from ${firstLoss.toFixed(2)} to ${loss.toPrecision(2)}` : "the loss is no longer a number";
-    this.tell([`The learning rate ${this.state.rate} is too high: at step ${step} ${now}. You see the last plane before; choose a lower rate.`]);
+    this.tell({ news: [`The learning rate ${this.state.rate} is too high: at step ${step} ${now}. You see the last plane before; choose a lower rate.`] });
     this.showButtons();
   }
 
@@ -246,8 +247,10 @@ export class Playground {
 
   // -- words
 
-  tell(sentences) {
-    this.parts.states.textContent = sentences.join(" ");
+  // `faults` are about what was asked for, `news` about the network; one does not hide the other.
+  tell(some) {
+    Object.assign(this, some);
+    this.parts.states.textContent = [...this.faults, ...this.news].join(" ");
   }
 
   tellDead({ dead, epoch }) {
@@ -257,7 +260,7 @@ export class Playground {
       return this.lost[c] ? `Unit ${c + 1} has come back, in epoch ${Math.ceil(epoch)}.` : "";
     });
     this.lost = dead;
-    this.tell(sentences.filter(Boolean));
+    this.tell({ news: sentences.filter(Boolean) });
   }
 
   showStatus({ epoch, loss }) {
