@@ -100,7 +100,8 @@ export function nearest({ us, vs, cells, cellOf, start, order }, u, v) {
 // where 60,000 calls of fillRect take ten times as long.
 export function drawPoints(canvas, size, { us, vs, labels: classOf, shown }, colours) {
   const scale = window.devicePixelRatio || 1;
-  const side = (canvas.width = canvas.height = Math.max(1, Math.round(size * scale)));
+  const side = Math.max(1, Math.round(size * scale));
+  if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side; // a new one costs
   const [radius, opacity] =
     us.length > 20000 ? [1.1, 0.5] : us.length > 2000 ? [1.6, 0.65] : us.length > 200 ? [2.4, 0.75] : [4, 0.9];
   const reach = Math.ceil(radius * scale);
@@ -546,6 +547,10 @@ export class LatentMap {
     }
     addSvg(axes, "text", { x: side / 2, y: side + 37, "text-anchor": "middle", class: "axis" }, "z₁");
     addSvg(axes, "text", { x: -42, y: side / 2, class: "axis" }, "z₂");
+    if (!anew || !this.nameWidth) {
+      const widths = this.classNames.map((text) => text.getComputedTextLength() + 8); // with its outline
+      this.nameWidth = Math.max(NAME_HEIGHT, ...widths);
+    }
     this.found = undefined; // its ring has to move too
     this.drawMap();
     this.draw();
@@ -555,8 +560,7 @@ export class LatentMap {
     const { points } = this.parts;
     drawPoints(points, this.side, this, this.classes.map(({ colour }) => colour));
     const centres = this.classes.map(({ place }) => this.toPlot(...place));
-    const widths = this.classNames.map((text) => text.getComputedTextLength() + 8); // with its outline
-    const places = spread(centres, Math.max(NAME_HEIGHT, ...widths), NAME_HEIGHT, this.side);
+    const places = spread(centres, this.nameWidth, NAME_HEIGHT, this.side);
     this.classNames.forEach((text, c) => {
       const [x, y] = places[c];
       setAll(text, { x, y: y + 6, visibility: this.shown[c] ? "visible" : "hidden" });

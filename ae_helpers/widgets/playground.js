@@ -10,7 +10,7 @@ import { workerSource } from "./trainer.js";
 const PIXELS = 784;
 const SHOWN = 2000; // digits drawn on the map; the training has all of them
 const EPOCHS = 50; // that "Start" trains before it waits for the reader
-const PACE = 40; // ms between two planes, at least
+const PACE = 80; // ms between two planes, at least: the map has to answer in between
 const KEPT = 8; // planes in the gallery
 
 // ---- What the reader may choose --------------------------------------------------------------
