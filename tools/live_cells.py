@@ -111,16 +111,16 @@ def pack(widgets: list[ipywidgets.Widget], folder: Path) -> str:
     for name, model in models.items():
         state = renamed(model["state"])
         if "_esm" in state:
-            state["_esm"] = {"file": _write(state["_esm"].encode(), folder)}
+            state["_esm"] = {"file": write_script(state["_esm"].encode(), folder)}
         for buffer in model.get("buffers", []):
             (key,) = buffer["path"]
-            state[key] = {"file": _write(base64.b64decode(buffer["data"]), folder)}
+            state[key] = {"file": write_script(base64.b64decode(buffer["data"]), folder)}
         packed[short[name]] = {"kind": model["model_name"], "state": state}
     whole = {"views": [short[widget.model_id] for widget in widgets], "models": packed}
-    return _write(json.dumps(whole).encode(), folder)
+    return write_script(json.dumps(whole).encode(), folder)
 
 
-def _write(content: bytes, folder: Path) -> str:
+def write_script(content: bytes, folder: Path) -> str:
     """Write a script, since a page that was opened from a folder may load nothing else."""
     name = hashlib.sha256(content).hexdigest()[:16]
     path = folder / f"{name}.js"

@@ -1,7 +1,8 @@
 """Read an answer of any type, and judge it in one line; what the checks have in common.
 
 The line begins with "Not filled in yet" (the answer is still ``...``), "Right" or "Not yet"
-(with a hint).
+(with a hint). A check that ends in one of the ``..._verdict`` here works on the site, too: the
+builder stops it there, and asks the verdict about all answers.
 """
 
 import math
@@ -53,13 +54,19 @@ def as_whole(answer: Any) -> int | None:
     return int(number) if number is not None and number == int(number) else None
 
 
-def count_verdict(answer: Any, truth: int, hints: dict[int, str], hint: str, praise: str) -> None:
-    """Judge a count: ``hints`` knows some wrong numbers and how one comes to them."""
+def count_verdict(
+    answer: Any, truth: int, hints: dict[int, str], hint: str, praise: str, too_many: str = ""
+) -> None:
+    """Judge a count: ``hints`` knows some wrong numbers and how one comes to them.
+
+    ``too_many`` is the hint for a count above the truth, if that differs from ``hint``.
+    """
     count, problem = as_whole(answer), None
     if count is None:
         problem = "the answer is a count, a whole number."
     elif count != truth:
-        problem = hints.get(count, hint)
+        general = too_many if too_many and count > truth else hint
+        problem = hints.get(count, general)
     verdict(answer, problem, praise)
 
 
@@ -71,12 +78,14 @@ def number_verdict(
     hints: dict[float, str],
     hint: str,
     praise: str,
+    guess: Any = ...,
 ) -> None:
     """Judge a number near the truth; ``hints`` knows some wrong ones, ``what`` is asked for.
 
     A wrong number that is known, with five of its digits, is wrong however near the truth it lies.
     """
     number, problem = as_number(answer), None
+    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
     if number is None:
         problem = f"the answer is {what}."
     elif not math.isclose(number, truth, rel_tol=1e-5):
@@ -103,8 +112,7 @@ def share_verdict(
         n * truth: f"that is a sum; divide it by the {n} there are.",
         100 * truth: "that is in percent; the answer is a share, from 0 to 1.",
     }
-    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
-    number_verdict(answer, truth, tolerance, "a share, from 0 to 1", hints, hint, praise)
+    number_verdict(answer, truth, tolerance, "a share, from 0 to 1", hints, hint, praise, guess)
 
 
 def class_verdict(

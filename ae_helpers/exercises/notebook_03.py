@@ -10,8 +10,6 @@ from ae_helpers.exercises.answers import (
     class_verdict,
     classes_of,
     number_verdict,
-    on_guess,
-    too_high_or_low,
 )
 
 
@@ -30,9 +28,8 @@ def check_best_grey(answer: Any, X_train_flat: np.ndarray, guess: Any = ...) -> 
     }
     hint = "try some answers between 0 and 1, and go where the loss falls."
     praise = f"it is the mean of all pixels, {truth:.3f}, as it would be for the squared error."
-    praise += on_guess(guess, lambda guessed: too_high_or_low(guessed, truth))
     what = "a grey, one number from 0 to 1"
-    number_verdict(answer, truth, 0.005, what, hints, hint, praise)
+    number_verdict(answer, truth, 0.005, what, hints, hint, praise, guess)
 
 
 def check_mean_digit_mse(answer: Any, X_train_flat: np.ndarray, X_test_flat: np.ndarray) -> None:

@@ -29,7 +29,16 @@ def check_second_pair(answer: Any, table: np.ndarray) -> None:
     """
     scores = {(a, b): table[a, b] + table[b, a] for a, b in combinations(range(len(table)), 2)}
     four_nine = scores.pop((4, 9))
-    a, b = best = max(scores, key=scores.get)
+    a, b = max(scores, key=scores.get)
+    praise = (
+        f"the shares of {a} and {b} add up to {scores[a, b]:.0f}, those of 4 and 9 to "
+        f"{four_nine:.0f}."
+    )
+    pair_verdict(answer, scores, praise)
+
+
+def pair_verdict(answer: Any, scores: dict[tuple[int, int], float], praise: str) -> None:
+    """Judge which pair of classes, other than 4 and 9, has the largest score."""
     answered = as_array(list(answer) if isinstance(answer, set | frozenset) else answer)
     pair = None if answered is None or answered.size != 2 else tuple(sorted(answered.ravel()))
     problem = None
@@ -37,12 +46,8 @@ def check_second_pair(answer: Any, table: np.ndarray) -> None:
         problem = "4 and 9 come first, and the question is what comes after them."
     elif pair not in scores:
         problem = "the answer is a pair of two different classes, such as (0, 6)."
-    elif scores[pair] < scores[best]:
+    elif scores[pair] < max(scores.values()):
         problem = f"their shares add up to {scores[pair]:.0f}, and those of another pair to more."
-    praise = (
-        f"the shares of {a} and {b} add up to {scores[best]:.0f}, those of 4 and 9 to "
-        f"{four_nine:.0f}."
-    )
     verdict(answer, problem, praise)
 
 

@@ -93,7 +93,11 @@ def check_worst_image(answer: Any, images: np.ndarray, reconstructions: np.ndarr
     >>> check_worst_image(2, np.eye(3), np.diag([1, 0.5, 0]))  # doctest: +ELLIPSIS
     Right: ...
     """
-    errors = ((images - reconstructions) ** 2).mean(axis=1)
+    index_verdict(answer, ((images - reconstructions) ** 2).mean(axis=1))
+
+
+def index_verdict(answer: Any, errors: np.ndarray) -> None:
+    """Judge at which index the largest of the errors ``(n,)`` stands."""
     index, number = as_whole(answer), as_number(answer)
     problem = None
     if index is None and number is not None and abs(number - errors.max()) < 1e-4:

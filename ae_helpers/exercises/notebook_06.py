@@ -8,7 +8,6 @@ import numpy as np
 from ae_helpers.exercises.answers import (
     as_array,
     as_text,
-    as_whole,
     count_verdict,
     number_verdict,
     verdict,
@@ -57,11 +56,10 @@ def check_enough_seeds(answer: Any, limit: float) -> None:
         round(1 / limit): "among so many you would expect one at that rate; none is no surprise.",
         truth - 1: "with one seed more the interval is below it for the first time.",
     }
-    count, praise = as_whole(answer), f"in {truth} seeds none, and with {truth - 1} the interval "
-    if count is not None and count > truth:
-        hints[count] = "so many are enough, but fewer would do."
-    praise += f"would still reach to {as_text(limit)}."
-    count_verdict(answer, truth, hints, few, praise)
+    praise = f"in {truth} seeds none, and with {truth - 1} the interval would still reach to "
+    praise += f"{as_text(limit)}."
+    many = "so many are enough, but fewer would do."
+    count_verdict(answer, truth, hints, few, praise, too_many=many)
 
 
 def check_undo(answer: Any, matrix: np.ndarray) -> None:

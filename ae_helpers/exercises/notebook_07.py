@@ -8,11 +8,10 @@ import numpy as np
 
 from ae_helpers.exercises.answers import (
     as_text,
-    as_whole,
     class_verdict,
     classes_of,
+    count_verdict,
     number_verdict,
-    verdict,
 )
 
 
@@ -75,14 +74,13 @@ def check_components(answer: Any, pca: Any, images: np.ndarray, target: float) -
         flat = scores[:, :count] @ pca.components_[:count] + pca.mean_
         errors[count] = float(((images - flat) ** 2).mean())
     truth = next((count for count, error in errors.items() if error <= target), len(errors))
-    count = as_whole(answer)
-    problem = None
-    if count is None or count not in errors:
-        problem = f"the answer is a whole number from 1 to {len(errors)}."
-    elif count < truth:
-        problem = f"with {count} the MSE is {errors[count]:.4f}, and the target is {target:.4f}."
-    elif count > truth:
-        problem = f"{count} are enough, but fewer are, too."
+    hints = {
+        count: f"with {count} the MSE is {error:.4f}, and the target is {target:.4f}."
+        for count, error in errors.items()
+        if count < truth
+    }
+    many = "so many are enough, but fewer are, too."
+    hint = f"the answer is a whole number from 1 to {len(errors)}."
     praise = f"{truth} numbers that only add, for two that bend. With one less: "
     praise += f"{errors.get(truth - 1, math.inf):.4f}."
-    verdict(answer, problem, praise)
+    count_verdict(answer, truth, hints, hint, praise, too_many=many)

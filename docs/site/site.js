@@ -15,7 +15,11 @@ themeButton.addEventListener("click", () => {
   const names = Object.keys(THEMES);
   const next = names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length];
   document.documentElement.dataset.theme = next;
-  localStorage.setItem("theme", next);
+  try {
+    localStorage.setItem("theme", next);
+  } catch {
+    // Storage is denied: the theme lasts as long as the page.
+  }
   showTheme();
 });
 themeButton.hidden = false;
