@@ -111,7 +111,7 @@
     return values[low];
   }
 
-  // The index of the line about an answer, and whether it may be followed by one about the guess.
+  // The index of the line about an answer.
   function lineAbout(check, answer) {
     if (!answer.trim()) return check.empty;
     const numbers = numbersIn(answer);
@@ -129,13 +129,14 @@
   }
 
   for (const form of document.querySelectorAll("form.check")) {
+    let check = null;
     form.hidden = false;
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const said = form.querySelector("output");
       const { answer, guess } = form.elements;
       try {
-        const check = JSON.parse(await live.readText(form.dataset.file));
+        check ??= JSON.parse(await live.readText(form.dataset.file));
         said.textContent = judge(check, answer.value, guess?.value);
       } catch (error) {
         said.textContent = `This cannot be checked here: ${error.message}.`;

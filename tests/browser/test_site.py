@@ -3,28 +3,37 @@
 import base64
 import functools
 import http.server
+import itertools
+import math
 import re
 import threading
+from pathlib import Path
 
 import make_site
 import nbformat
+import page_checks
 import pytest
+import site_pages
 from bs4 import BeautifulSoup
 from lab import settle
-from nbconvert.filters import strip_ansi
+from nbconvert.filters import markdown2html, strip_ansi
 
 NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("*.ipynb"))
 SLUGS = [path.stem for path in NOTEBOOKS]
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The site, built once, in a folder below another."""
+def built(tmp_path_factory):
+    """The site, built once, in a folder below another; and its chapters by name."""
     out = tmp_path_factory.mktemp("site") / "course"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AE_RUNS_DIR", "")  # the builder sets it
-        make_site.build(out)
-    return out
+        return out, {chapter.slug: chapter for chapter in make_site.build(out)}
+
+
+@pytest.fixture(scope="session")
+def site(built):
+    return built[0]
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +56,7 @@ def served(site):
 
 def shown_by(markdown):
     """What Markdown shows, without its formulas, and the marks of lists, tables and code."""
-    text = make_site.MATHS.sub(" ", markdown)
+    text = site_pages.MATHS.sub(" ", markdown)
     text = re.sub(r"^```\w+$", "```", text, flags=re.MULTILINE)
     text = re.sub(r"\]\([^)]*\)", "]", text)
     return re.sub(r"^(\d+\.|[-|:]+) ", "", text, flags=re.MULTILINE)
@@ -106,6 +115,40 @@ def test_every_link_within_the_site_leads_somewhere(site):
             assert not file or (site / file).exists(), f"{name}: {link}"
             if place and (file or name) in pages:
                 assert f'id="{place}"' in pages[file or name], f"{name}: {link}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=SLUGS)
+def test_below_each_exercise_stands_its_solution_with_all_that_it_shows(site, path):
+    page = BeautifulSoup((site / f"{path.stem}.html").read_text(), "html.parser")
+    shown = [solution.extract() for solution in page.find_all("details", class_="solution")]
+    cells = nbformat.read(path.parent / "solutions" / path.name, as_version=4).cells
+    starts = [i for i, cell in enumerate(cells) if re.match(r"\*\*\d+\.\*\*", cell.source)]
+    assert len(shown) == len(starts) >= 3
+    for solution, start, end in zip(shown, starts, [*starts[1:], len(cells)], strict=True):
+        letters = letters_of(solution.get_text())
+        for cell in cells[start + 1 : end]:
+            if cell.cell_type == "markdown":
+                own = BeautifulSoup(markdown2html(cell.source), "html.parser").get_text()
+                assert letters_of(site_pages.MATHS.sub(" ", own))[:60] in letters
+            else:
+                assert letters_of(cell.source) in letters
+                texts = [t for t in shown_in(cell) if isinstance(t, list)]
+                assert all(letters_of(" ".join(text)) in letters for text in texts)
+        figures = [t for cell in cells[start:end] for t in shown_in(cell) if isinstance(t, tuple)]
+        pictures = [((site / i["src"]).read_bytes(), i["alt"]) for i in solution.find_all("img")]
+        assert pictures == figures
+
+
+def test_each_word_of_the_glossary_is_linked_where_a_chapter_first_uses_it(site):
+    glossary = BeautifulSoup((site / "glossary.html").read_text(), "html.parser")
+    words = {heading["id"] for heading in glossary.find_all("h2")}
+    linked = set()
+    for slug in SLUGS:
+        page = BeautifulSoup((site / f"{slug}.html").read_text(), "html.parser")
+        links = [link["href"].partition("#")[2] for link in page.find_all("a", class_="term")]
+        assert len(links) == len(set(links)), f"{slug} links a word twice"
+        linked |= set(links)
+    assert linked == words
 
 
 # ---- In a browser ----
@@ -185,3 +228,145 @@ def test_the_search_finds_a_section_by_its_words(site, new_page):
     assert "05 Drawing from the plane: How the map became fast" in link.inner_text()
     link.click()
     assert page.url.endswith("05_decoder_grid.html#how-the-map-became-fast")
+
+
+# ---- Guesses and answers ----
+
+ODD_ANSWERS = ["", "?", "no idea", "5 and 8", "51,154", "68 %", "7 8 9", "-3", "1e3", ".5", "1e400"]
+TYPE = """([name, answers]) => (async () => {
+  const form = document.querySelector(`[data-check=${name}]`);
+  const { answer, guess } = form.elements;
+  const said = [];
+  for (const [text, guessed] of answers) {
+    answer.value = text;
+    if (guess) guess.value = guessed;
+    form.querySelector("output").textContent = "";
+    form.requestSubmit();
+    while (!form.querySelector("output").textContent) await new Promise((go) => setTimeout(go));
+    said.push([answer.value, guess?.value ?? "", form.querySelector("output").textContent]);
+  }
+  return said;
+})()"""
+
+
+def answers_around(judge):
+    """Answers on both sides of each place where the line changes, and between them."""
+    baked = page_checks.bake(judge)
+    if judge.asked == "class":
+        return ["", *map(str, baked["classes"])]
+    if judge.asked == "pair":
+        return [*ODD_ANSWERS, *(pair.replace(",", " and ") for pair in baked["pairs"])]
+    starts = baked.get("whole", baked["other"])[0]
+    if len(starts) > 60:
+        starts = starts[:: len(starts) // 60]
+    if judge.asked == "whole":
+        near = [number + step for number in starts for step in (-1, 0, 1)]
+        near += [start + 0.5 for start in baked["other"][0]]
+    else:
+        near = [math.nextafter(number, to) for number in starts for to in (-math.inf, number)]
+        near += [(a + b) / 2 for a, b in itertools.pairwise(starts)]
+    return [*ODD_ANSWERS, *map(repr, near), *(f"{100 * number!r} %" for number in near[:9])]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_page_says_of_every_answer_what_python_says(built, new_page, slug):
+    site, chapters = built
+    page = new_page()
+    page.goto((site / f"{slug}.html").as_uri())
+    judges = chapters[slug].judges
+    forms = page.locator("form.check").evaluate_all("forms => forms.map(f => f.dataset.check)")
+    assert set(forms) == set(judges)
+    for name, judge in judges.items():
+        classes = judge.asked == "class"
+        guesses = ["", "7", "50", "0", "3"] if judge.guesses else [""]
+        typed = [[a, guesses[k % len(guesses)]] for k, a in enumerate(answers_around(judge))]
+        heads = set()
+        for answer, guess, said in page.evaluate(TYPE, [name, typed]):
+            guessed = ... if not guess else guess if classes else f"{guess} %"
+            assert said == judge(answer.strip() or ..., guessed), (name, answer, guess)
+            heads.add(said.partition(":")[0])
+        assert heads == {"Right", "Not yet", "Not filled in yet"}, name
+        right = page_checks.right_answer(judge)
+        right = right if judge.asked != "pair" else list(right)
+        for answer in (right, page_checks.NO_NUMBER):  # the check from its first line on
+            assert judge.whole_check(answer, ...) == judge(answer)
+
+
+def test_a_guess_is_kept_shown_beside_the_answer_and_saved_with_all_others(site, new_page):
+    page = new_page()
+    page.goto((site / "01_data.html").as_uri())
+    page.locator(".guess textarea").first.fill("a grey cloud")
+    echo = page.locator(".guessed", has_text="a grey cloud")
+    assert echo.is_visible()
+    figure = page.locator("#figure-2")
+    assert figure.bounding_box()["y"] < echo.bounding_box()["y"]
+    page.locator("[data-check=check_most_ink]").get_by_label("Your guess").select_option("8")
+    page.goto((site / "02_model.html").as_uri())
+    page.locator(".guess textarea").last.fill("noise\nor grey")
+    page.goto((site / "01_data.html").as_uri())
+    assert page.locator(".guess textarea").first.input_value() == "a grey cloud"
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as a text file").click()
+    text = Path(download.value.path()).read_text()
+    order = ["01 The data", "a grey cloud", "most ink", "My guess: 8", "02 The model", "or grey"]
+    places = [text.find(part) for part in order]
+    assert -1 not in places
+    assert places == sorted(places)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Forget them").click()
+    assert page.locator(".guess textarea").first.input_value() == ""
+    assert not echo.is_visible()
+
+
+def test_where_the_browser_keeps_nothing_a_page_still_works_and_says_so(site, new_page):
+    page = new_page()
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied'); } })"
+    )
+    page.goto((site / "01_data.html").as_uri())
+    page.locator(".guess textarea").first.fill("a grey cloud")
+    assert page.locator(".guessed", has_text="a grey cloud").is_visible()
+    assert "keeps nothing" in page.locator("#guesses").inner_text()
+    page.get_by_role("button", name="Theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+# ---- Reading ----
+
+
+def test_no_prose_scrolls_sideways_on_a_phone(site, new_page):
+    page = new_page(viewport={"width": 360, "height": 740})
+    for path in sorted(site.glob("*.html")):
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path.name
+
+
+def test_on_paper_a_chapter_has_its_figures_and_address_and_no_answers(site, new_page):
+    page = new_page()
+    page.goto((site / "01_data.html").as_uri())
+    page.emulate_media(media="print")
+    assert page.locator("figure img:visible").count() == 4
+    hidden = page.locator(".solution, .check, .guess, header, nav, .run")
+    assert hidden.count() > 9
+    assert not any(place.is_visible() for place in hidden.all())
+    address = page.locator(".address")
+    assert address.is_visible()
+    assert address.inner_text() == f"{make_site.home()}01_data.html"
+
+
+def test_before_anyone_scrolls_a_page_brings_at_most_one_and_a_half_megabytes(served, new_page):
+    for slug in ["index", "playground", "glossary", *SLUGS]:
+        page, sizes = new_page(viewport={"width": 1400, "height": 900}), {}
+        page.on("response", lambda answer, sizes=sizes: sizes.update({answer.url: answer}))
+        page.goto(f"{served}/{slug}.html", wait_until="networkidle")
+        brought = sum(len(answer.body()) for url, answer in sizes.items() if "blob:" not in url)
+        assert brought <= 1.5e6, f"{slug}: {brought:,} bytes"
+
+
+def test_the_playground_trains_in_its_page(site, new_page):
+    page = new_page()
+    page.goto((site / "index.html").as_uri())
+    page.get_by_role("link", name="Watch it learn").last.click()
+    page.locator(".live.opened").wait_for()
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text(re.compile(r"[Ee]poch\s+[1-9]")).first.wait_for()
