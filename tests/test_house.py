@@ -12,6 +12,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import set_owner
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
@@ -306,6 +307,18 @@ def test_no_file_names_a_place_on_somebodys_machine_or_a_package_registry():
             continue
         found = NOT_OURS.search(path.read_text())
         assert found is None, f"{name} names {found[0]}"
+
+
+def test_every_address_of_the_course_names_the_one_owner():
+    files = [path for path in set_owner.course_files() if path != Path(set_owner.__file__)]
+    if not files:
+        pytest.skip("needs a git checkout")
+    found = {}
+    for path in files:
+        for address in set_owner.ADDRESS.finditer(path.read_text()):
+            found.setdefault(address["owner"], set()).add(path.name)
+    assert set(found) <= {set_owner.owner()}, "run tools/set_owner.py"
+    assert {"README.md", "01_data.ipynb", "pyproject.toml"} <= set().union(*found.values())
 
 
 def test_the_readme_lists_every_notebook():

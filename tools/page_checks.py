@@ -187,10 +187,13 @@ def bake(judge: Judge) -> dict[str, Any]:
     return baked | {"lines": list(lines)}
 
 
-def right_answer(judge: Judge) -> float:
-    """Return a number that is right, of those that the verdict was given."""
-    scores = judge.known.get("scores")
-    return judge.known["truth"] if scores is None else max(scores, key=scores.get)
+def right_answer(judge: Judge) -> Any:
+    """Return an answer that is right, of those that the verdict was given."""
+    if "truth" in judge.known:
+        return judge.known["truth"]
+    if "errors" in judge.known:
+        return int(judge.known["errors"].argmax())
+    return max(judge.known["scores"], key=judge.known["scores"].get)
 
 
 def steps(said: Callable[[float], int], samples: Iterable[float]) -> list[list]:

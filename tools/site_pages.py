@@ -33,7 +33,6 @@ NEEDS_PYTHON = {
     "HBox(children=(DrawingBoard": "What you draw is encoded in Python: run the chapter to try it.",
 }
 WIDGET = "run this cell in JupyterLab"  # what the text of a widget says
-FOLDED = "hide-input"  # the tag of a cell that only draws
 EXERCISE = re.compile(r"^\*\*(\d+)\.\*\* .+", re.MULTILINE)
 GUESS = re.compile(r"\bGuess first\b|Before you look:")
 MATHS = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
@@ -95,7 +94,7 @@ class NotebookPage(Page):
         return shown | {
             "kind": "code",
             "body": Highlight2HTML()(cell.source),
-            "folded": FOLDED in cell.metadata.get("tags", []),
+            "folded": only_draws(cell),
             "outputs": list(self.outputs(number, cell.outputs)),
         }
 
@@ -129,10 +128,10 @@ class NotebookPage(Page):
         with Image.open(self.out / name) as picture:
             width, height = picture.size
             if self.figures == 1:
-                self.picture = f"figures/{self.slug}.png"
+                self.picture = f"figures/{self.slug}.webp"
                 small = picture.convert("RGB")
                 small.thumbnail(THUMBNAIL)
-                small.save(self.out / self.picture, optimize=True)
+                small.save(self.out / self.picture, quality=85)
         size = {"width": width, "height": height}
         return {"kind": "figure", "name": name, "number": self.figures} | size
 
@@ -213,7 +212,7 @@ class Chapter(NotebookPage):
         waiting = []
         for cell, shown in zip(self.notebook, self.cells, strict=True):
             if cell.cell_type == "code":
-                if "check" not in shown and shown["outputs"]:
+                if shown["outputs"] and not shown["check"]:
                     shown["guessed"], waiting = waiting, []
                 continue
             paragraphs = [p for p in cell.source.split("\n\n") if GUESS.search(p)]
@@ -256,6 +255,17 @@ def plain_html(html: str) -> BeautifulSoup:
         del table["border"]
         table.wrap(soup.new_tag("div", attrs={"class": "table"}))
     return soup
+
+
+def only_draws(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell only builds a figure with matplotlib: the page folds its code.
+
+    It prints nothing, and no network runs in it. One that calls a function for its figure, as
+    most do, is short, and says what the figure shows.
+    """
+    figures = ["image/png" in output.get("data", {}) for output in cell.outputs]
+    by_hand = "plt.subplot" in cell.source and ".predict(" not in cell.source
+    return by_hand and bool(figures) and all(figures)
 
 
 def shown_text(output: nbformat.NotebookNode) -> str:
