@@ -45,6 +45,9 @@ def objects_shown(sources: list[str]) -> list[Any]:
     body, needed = [*last], set().union(*map(_names_read, last))
     for statement in reversed([statement for cell in before for statement in cell]):
         if _names_bound(statement) & needed:
+            if isinstance(statement, ast.ImportFrom):  # of `train`, say, TensorFlow would come
+                wanted = [a for a in statement.names if (a.asname or a.name) in needed]
+                statement = ast.ImportFrom(statement.module, wanted, statement.level)
             body.insert(0, statement)
             needed |= _names_read(statement)
     shown = []
