@@ -60,10 +60,12 @@ const live = (() => {
 
   async function readModel({ kind, state }) {
     const model = new Model({});
-    for (const [key, value] of Object.entries(state)) {
+    const readValue = async ([key, value]) => {
+      if (key === "_esm") bring(value.file); // its view will want it
       const apart = value?.file && key !== "_esm";
       model.state[key] = apart ? new DataView(await read(value.file)) : value;
-    }
+    };
+    await Promise.all(Object.entries(state).map(readValue)); // all files at once
     return Object.assign(model, { kind });
   }
 
