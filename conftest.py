@@ -23,6 +23,7 @@ LONGEST_FIRST = [
     "tests/test_sweep.py",
     "tests/test_papermill.py",
     "tests/browser/test_map.py",
+    "tests/browser/test_site.py",
     "notebooks/08_limits.ipynb",
     "notebooks/07_comparing_models.ipynb",
     "notebooks/03_training.ipynb",

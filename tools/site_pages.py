@@ -202,7 +202,7 @@ class Chapter(NotebookPage):
                     shown["check"] = wanted | {
                         "name": call.func.id,
                         "file": file,
-                        "guess": "guesses" in baked,
+                        "guess": guess_asked(baked, question),
                         "on_sample": on_sample,
                         "question": plain_text(question),
                     }
@@ -255,6 +255,13 @@ def plain_html(html: str) -> BeautifulSoup:
         del table["border"]
         table.wrap(soup.new_tag("div", attrs={"class": "table"}))
     return soup
+
+
+def guess_asked(baked: dict[str, Any], question: str) -> str:
+    """Say how a form asks for a guess, if it does; a check that knows of none keeps it as text."""
+    if "guesses" in baked:
+        return "class" if "classes" in baked else "percent"
+    return "text" if GUESS.search(question) else ""
 
 
 def only_draws(cell: nbformat.NotebookNode) -> bool:

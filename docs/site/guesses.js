@@ -19,7 +19,8 @@
   function keep(field, guess) {
     if (mayKeep) read(); // another page of the course may be open, too
     const { guess: key, question, place } = field.dataset;
-    if (guess.trim()) guesses[key] = { chapter: document.title.split(" · ")[0], place: +place, question, guess };
+    const chapter = document.title.split(" · ")[0];
+    if (guess.trim()) guesses[key] = { chapter, place: +place, question, guess };
     else delete guesses[key];
     try {
       localStorage.setItem(KEY, JSON.stringify(guesses));
@@ -123,7 +124,7 @@
 
   function judge(check, answer, guess) {
     const line = check.lines[lineAbout(check, answer)];
-    if (!guess || !line.startsWith("Right")) return line;
+    if (!guess || !check.guesses || !line.startsWith("Right")) return line;
     const place = check.classes ? check.classes.indexOf(Number(guess)) : Math.round(Number(guess));
     return check.lines[check.guesses[place]] ?? line;
   }

@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 import threading
+import zlib
 from pathlib import Path
 
 import make_site
@@ -17,6 +18,7 @@ import site_pages
 from bs4 import BeautifulSoup
 from lab import settle
 from nbconvert.filters import strip_ansi
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("*.ipynb"))
 SLUGS = [path.stem for path in NOTEBOOKS]
@@ -144,6 +146,26 @@ def test_below_each_exercise_stands_its_solution_with_all_that_it_shows(site, pa
         ]
         pictures = [((site / i["src"]).read_bytes(), i["alt"]) for i in solution.find_all("img")]
         assert pictures == figures
+
+
+@pytest.mark.parametrize(
+    ("widget", "kind"),
+    [
+        ("Playground('seed=5&code=tanh')", "AnyModel"),
+        ("widgets.VBox([widgets.FloatSlider()])", "VBoxModel"),
+    ],
+)
+def test_a_widget_of_a_new_cell_comes_alive_without_more_ado(tmp_path, widget, kind):
+    source = f"import ipywidgets as widgets\nfrom ae_helpers import Playground\n{widget}"
+    text = f"{widget}: run this cell in JupyterLab to move it"
+    output = new_output("display_data", {"text/plain": text})
+    path = tmp_path / "99_new.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(source, outputs=[output])]), path)
+    (shown,) = site_pages.NotebookPage(path, "New", tmp_path).cells[0]["outputs"]
+    assert shown["kind"] == "live"
+    written = (tmp_path / "data" / f"{shown['state']}.js").read_text()
+    packed = re.fullmatch(r'aeData\["\w+"\] = "(.+)";\n', written)[1]
+    assert f'"kind": "{kind}"' in zlib.decompress(base64.b64decode(packed)).decode()
 
 
 def test_each_word_of_the_glossary_is_linked_where_a_chapter_first_uses_it(site):
