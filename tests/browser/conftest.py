@@ -1,5 +1,9 @@
+import functools
+import http.server
 import os
+import threading
 
+import make_site
 import pytest
 from lab import start_browser, start_lab
 
@@ -59,3 +63,32 @@ def lab_page(shared_page):
     found = [*errors]
     errors.clear()
     assert found == []
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The site, built once, in a folder below another; and its chapters by name."""
+    out = tmp_path_factory.mktemp("site") / "course"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AE_RUNS_DIR", "")  # the builder sets it
+        return out, {chapter.slug: chapter for chapter in make_site.build(out)}
+
+
+@pytest.fixture(scope="session")
+def site(built):
+    return built[0]
+
+
+@pytest.fixture(scope="session")
+def served(site):
+    """The site on a local server, under a path."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=site.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/course"
+        server.shutdown()

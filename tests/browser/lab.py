@@ -70,6 +70,16 @@ def settle(page):
     page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
+def wake(page):
+    """Scroll to every widget of a page of the site, and wait until all of them are alive."""
+    for place in page.locator(".live:visible").all():
+        place.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.live')]"
+        ".every(host => host.offsetParent === null || host.matches('.opened'))"
+    )
+
+
 def wait_until(page, holds):
     """Wait until something of the kernel holds, which the page cannot see; 30 seconds at most."""
     for _ in range(300):

@@ -1,12 +1,9 @@
 """The site: the same text and figures as the notebooks, alive, with no request elsewhere."""
 
 import base64
-import functools
-import http.server
 import itertools
 import math
 import re
-import threading
 import zlib
 from pathlib import Path
 
@@ -16,41 +13,12 @@ import page_checks
 import pytest
 import site_pages
 from bs4 import BeautifulSoup
-from lab import settle
+from lab import settle, wake
 from nbconvert.filters import strip_ansi
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("*.ipynb"))
 SLUGS = [path.stem for path in NOTEBOOKS]
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory):
-    """The site, built once, in a folder below another; and its chapters by name."""
-    out = tmp_path_factory.mktemp("site") / "course"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AE_RUNS_DIR", "")  # the builder sets it
-        return out, {chapter.slug: chapter for chapter in make_site.build(out)}
-
-
-@pytest.fixture(scope="session")
-def site(built):
-    return built[0]
-
-
-@pytest.fixture(scope="session")
-def served(site):
-    """The site on a local server, under a path."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=site.parent)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/course"
-        server.shutdown()
 
 
 # ---- Against the notebooks ----
@@ -191,12 +159,7 @@ def open_all(page, address, names):
     page.on("requestfailed", lambda request: complaints.append(f"{request.url} failed"))
     for name in names:
         page.goto(f"{address}/{name}")
-        for place in page.locator(".live:visible").all():
-            place.scroll_into_view_if_needed()
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('.live')]"
-            ".every(host => host.offsetParent === null || host.matches('.opened'))"
-        )
+        wake(page)
     return requests, complaints
 
 
