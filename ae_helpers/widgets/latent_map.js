@@ -568,13 +568,13 @@ export class LatentMap {
   }
 
   draw() {
+    clearTimeout(this.telling); // of what is not on the screen any more
     this.frame ??= requestAnimationFrame((now) => {
       this.frame = null;
       if (this.walkStart !== null) this.advance(now);
       this.drawFrame();
       if (this.moved) this.onMove(this.x, this.y);
       this.moved = false;
-      clearTimeout(this.telling);
       this.telling = setTimeout(() => this.say(this.sentence()), 600);
     });
   }

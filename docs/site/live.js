@@ -69,6 +69,26 @@ const live = (() => {
     return Object.assign(model, { kind });
   }
 
+  // The address may say how the widgets of a page begin: index.html#z=3,12.5 is a point of the
+  // map, playground.html#seed=21&code=relu a training. What is chosen there goes into the address.
+  function followAddress(models) {
+    const read = () => {
+      const z = new URLSearchParams(location.hash.slice(1)).get("z")?.split(",").map(Number);
+      const named = z?.length === 2 && z.every(Number.isFinite);
+      for (const model of models) {
+        if ("state" in model.state && location.hash.includes("=")) model.set("state", location.hash.slice(1));
+        if (!named || !("x" in model.state)) continue;
+        const inside = model.get("_spec").ranges.map(([low, high], k) => Math.min(high, Math.max(low, z[k])));
+        ["x", "y"].forEach((name, k) => model.set(name, inside[k]));
+      }
+    };
+    for (const model of models.filter((one) => "state" in one.state)) {
+      model.on("change:state", (_, state) => history.replaceState(null, "", `#${state}`));
+    }
+    window.addEventListener("hashchange", read);
+    read();
+  }
+
   const reference = (text) => text.replace("IPY_MODEL_", "");
 
   function link(models, from, to) {
@@ -128,6 +148,7 @@ const live = (() => {
       if (kind.endsWith("LinkModel")) link(models, state.source, state.target);
       if (kind === "LinkModel") link(models, state.target, state.source);
     }
+    if ("address" in host.dataset) followAddress(opened);
     host.replaceChildren();
     for (const name of shown) await show(models[name], host, models);
     host.classList.add("opened");

@@ -118,3 +118,12 @@ for (const choice of document.querySelectorAll(".switch input")) {
     }
   });
 }
+
+// The address may name a plane, and live.js reads a place on it: index.html#plane=07_deep&z=1,2
+function choosePlane() {
+  const name = new URLSearchParams(location.hash.slice(1)).get("plane");
+  const choice = [...document.querySelectorAll(".switch input")].find(({ value }) => value === name);
+  if (choice && !choice.checked) choice.click();
+}
+window.addEventListener("hashchange", choosePlane);
+choosePlane();

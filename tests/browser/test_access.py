@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 import pytest
-from lab import settle, wake
+from lab import wake
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 BAD = ("serious", "critical")
