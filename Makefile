@@ -45,6 +45,9 @@ notebooks: $(READY)  ## execute the notebooks in place and clean their outputs
 site: $(READY)  ## build the course as a static site into build/site/
 	$(BIN)/python tools/make_site.py
 
+handout: $(READY)  ## print the questions and figures as build/handout.pdf
+	$(BIN)/python tools/handout.py
+
 lock: $(READY)  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra test --extra site --universal --python-version 3.11 \
@@ -63,4 +66,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help lab course test bench notebooks site lock
+.PHONY: help lab course test bench notebooks site handout lock

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "browser"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "browser")]
 
-from lab import start_browser  # noqa: E402
+from chromium import start_browser  # noqa: E402
 
 from ae_helpers import build_autoencoder, prepare  # noqa: E402
 from ae_helpers.data import read_sample  # noqa: E402

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "browser"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "browser")]
 
-from lab import start_browser, start_lab  # noqa: E402
+from chromium import start_browser  # noqa: E402
+from lab import start_lab  # noqa: E402
 
 from ae_helpers import load_run  # noqa: E402
 from ae_helpers.widgets.latent_map import LatentExplorer  # noqa: E402

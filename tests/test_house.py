@@ -29,7 +29,7 @@ PACKAGE = REPOSITORY / "ae_helpers"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 as_python = TransformerManager().transform_cell  # a notebook's cell may hold a line like %pip
 README = (REPOSITORY / "README.md").read_text()
-TARGETS = ["lab", "course", "test", "bench", "notebooks", "site", "lock"]
+TARGETS = ["lab", "course", "test", "bench", "notebooks", "site", "handout", "lock"]
 
 
 def locked_lines():

@@ -5,7 +5,8 @@ import threading
 
 import make_site
 import pytest
-from lab import start_browser, start_lab
+from chromium import start_browser
+from lab import start_lab
 
 
 @pytest.fixture(scope="session")

@@ -3,24 +3,12 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nbformat
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 READY = """name => {
   const panel = window.jupyterapp?.shell.currentWidget;
   const status = panel?.sessionContext?.session?.kernel?.status;
@@ -35,23 +23,6 @@ OPEN = """async name => {
   }
   await commands.execute("docmanager:open", { path: name });
 }"""
-
-
-@contextlib.contextmanager
-def start_browser():
-    """Start Chromium, the system's, else Playwright's own; FileNotFoundError if there is none."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, BROWSERS)), None)
-        found = found or playwright.chromium.executable_path
-        if not Path(found).exists():
-            raise FileNotFoundError(
-                "There is no Chromium: run `.venv/bin/playwright install chromium`."
-            )
-        chromium = playwright.chromium.launch(executable_path=found, args=BROWSER_ARGS)
-        yield chromium
-        chromium.close()
 
 
 def draw_line(page, canvas, points, steps):
