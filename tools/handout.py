@@ -17,7 +17,7 @@ from make_site import NOTEBOOKS, REPOSITORY, TEMPLATES, chapter_rows
 from playwright.sync_api import Browser
 from site_pages import EXERCISE, GUESS, Page, parse
 
-WIDE = 1.9  # a figure whose width is more than so many times its height takes the whole line
+SCALE = 0.16  # millimetres on paper for a figure's pixel: its smallest words can still be read
 
 
 def chapters() -> list[dict[str, Any]]:
@@ -74,10 +74,10 @@ def exercise(prose: BeautifulSoup) -> str:
 
 def figure(output: nbformat.NotebookNode, section: str) -> dict[str, Any]:
     """Return a figure with its bytes, so that the page needs no other file."""
-    size = output.metadata["image/png"]
     png = output.data["image/png"]
-    width, height = (int.from_bytes(base64.b64decode(png)[i : i + 4]) for i in (16, 20))
-    return {"png": png, "alt": size["alt"], "section": section, "wide": width > WIDE * height}
+    pixels = int.from_bytes(base64.b64decode(png)[16:20])
+    alt = output.metadata["image/png"]["alt"]
+    return {"png": png, "alt": alt, "section": section, "width": SCALE * pixels}
 
 
 def html() -> str:
