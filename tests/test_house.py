@@ -329,7 +329,7 @@ def test_the_readme_lists_every_notebook():
     assert rows == there
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/teaching.md"])
 def test_links_between_files_lead_somewhere(document):
     text = (REPOSITORY / document).read_text()
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

@@ -62,8 +62,12 @@ def build(out: Path) -> list[Chapter]:
     state = write_widgets([Playground("seed=21")], out)
     write_page(out, "playground.html", playground, state=state, **common)
     glossary = Page("glossary", "The course's words")
-    write_page(out, "glossary.html", glossary, body=glossary.prose(terms.page), **common)
-    index = [section for page in [*chapters, glossary] for section in page.sections]
+    write_page(out, "text.html", glossary, body=glossary.prose(terms.page), **common)
+    teaching = Page("teaching", "Teaching with the course")
+    text = (SOURCES.parent / "teaching.md").read_text().replace(home(), "")  # also in a folder
+    write_page(out, "text.html", teaching, body=teaching.prose(text), **common)
+    pages = [*chapters, glossary, teaching]
+    index = [section for page in pages for section in page.sections]
     (out / "search_index.js").write_text(f"searchIndex = {json.dumps(index)};\n")
     return chapters
 
