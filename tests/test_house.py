@@ -207,8 +207,10 @@ def test_a_workflow_runs_what_it_names_and_gives_no_more_than_it_must(path):
             if "actions/checkout@" in step.get("uses", ""):
                 assert step["with"]["persist-credentials"] is False
         if "write" in job.get("permissions", {}).values():
-            assert all("uses" not in step for step in job["steps"])
-            assert not re.search("pip|make|python", str([step["run"] for step in job["steps"]]))
+            # The one action that has to: it publishes what another job has built.
+            own = [step for step in job["steps"] if "actions/deploy-pages@" not in str(step)]
+            assert all("uses" not in step for step in own)
+            assert not re.search("pip|make|python", str([step["run"] for step in own]))
     if data.KERAS_URL in text:
         assert workflow["env"]["MNIST_SHA256"] == data.KERAS_FILE_SHA256
         assert 'echo "$MNIST_SHA256 ' in text

@@ -3,16 +3,17 @@
 from importlib.resources import files
 
 import pytest
-from lab import wake
+from lab import settle, wake
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 BAD = ("serious", "critical")
 
 
-def faults(page):
-    """What axe-core finds on the page that keeps people out, a line each."""
+def faults(page, rules=()):
+    """What axe-core finds on the page that keeps people out, by all rules or some, a line each."""
     page.evaluate(AXE)
-    found = page.evaluate("() => axe.run({ resultTypes: ['violations'] })")["violations"]
+    options = {"resultTypes": ["violations"]} | ({"runOnly": [*rules]} if rules else {})
+    found = page.evaluate("options => axe.run(options)", options)["violations"]
     return [
         f"{page.url.split('/')[-1]}: {rule['id']} ({rule['impact']}) at {node['target']}"
         for rule in found
@@ -21,13 +22,13 @@ def faults(page):
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_any_page(site, new_page, scheme):
-    page, found = new_page(color_scheme=scheme), []
+@pytest.mark.parametrize("scheme, rules", [("light", ()), ("dark", ["color-contrast"])])
+def test_axe_finds_nothing_serious_on_any_page(site, new_page, scheme, rules):
+    page, found = new_page(color_scheme=scheme), []  # in the dark only colours differ
     for path in sorted(site.glob("*.html")):
         page.goto(path.as_uri())
         wake(page)
-        found += faults(page)
+        found += faults(page, rules)
     assert found == []
 
 
@@ -44,3 +45,113 @@ def test_axe_finds_nothing_serious_in_what_opens_on_a_page(site, new_page, schem
     page.locator("a.zoom").first.click()
     found += faults(page)
     assert found == []
+
+
+# ---- The keyboard alone ----
+
+# Everything on a page that can be used, also in the widgets' shadow trees, with its visible box.
+USABLE = """() => {
+  const found = [];
+  const walk = (root) => {
+    for (const node of root.querySelectorAll("*")) {
+      if (node.shadowRoot) walk(node.shadowRoot);
+      if (!node.matches("a[href], button, input, select, textarea, summary, [tabindex]")) continue;
+      const closed = node.closest("details:not([open])");
+      const hidden = closed && node !== closed.querySelector("summary");
+      const group = node.type === "radio" && !node.checked;  // arrow keys lead to these
+      if (!hidden && !group && !node.disabled && node.tabIndex >= 0 && node.checkVisibility())
+        found.push(node);
+    }
+  };
+  walk(document);
+  window.usable = new Set(found);
+  return found.length;
+}"""
+FOCUSED = """() => {
+  let node = document.activeElement;
+  while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+  usable.delete(node);
+  const ring = (one) => one && getComputedStyle(one).outlineStyle !== "none";
+  const seen = ring(node) || ring(node.querySelector(".plot"));
+  return [usable.size, seen ? "" : node.outerHTML.slice(0, 80)];
+}"""
+
+
+def test_the_tab_key_leads_to_everything_on_every_page_and_shows_where_it_is(site, new_page):
+    page = new_page()
+    for path in sorted(site.glob("*.html")):
+        page.goto(path.as_uri())
+        wake(page)
+        page.evaluate("() => scrollTo(0, 0)")
+        count, unseen = page.evaluate(USABLE), set()
+        for _ in range(count + 5):
+            page.keyboard.press("Tab")
+            left, without_ring = page.evaluate(FOCUSED)
+            unseen.add(without_ring)
+            if not left:
+                break
+        missed = page.evaluate("() => [...usable].map(node => node.outerHTML.slice(0, 80))")
+        assert missed == [], path.name
+        assert unseen == {""}, path.name
+
+
+def test_what_opens_by_keys_closes_by_keys_and_gives_the_place_back(site, new_page):
+    page = new_page()
+    page.goto((site / "01_data.html").as_uri())
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main"), "the first key skips the header"
+    page.locator("a.zoom").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("dialog[open]").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").count() == 0
+    assert page.evaluate("() => document.activeElement.matches('a.zoom')")
+    page.locator("#search").focus()
+    page.keyboard.type("average digit")
+    page.locator("#found a").first.wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#the-average-digit")
+
+
+def test_the_map_is_walked_by_keys_and_says_its_state_in_words(site, new_page):
+    page = new_page()
+    page.goto((site / "index.html").as_uri())
+    page.get_by_label("article").focus()
+    page.keyboard.press("ArrowDown")  # chooses the other plane
+    page.locator("#plane-07_deep .map").focus()
+    told = page.locator("#plane-07_deep .told")
+    assert told.get_attribute("aria-live") == "polite"
+    page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_function(
+        "() => /z₁ = .+ z₂ = .+ Decoded. Nearest original: \\d./.test("
+        "document.querySelector('#plane-07_deep .live > div').shadowRoot"
+        ".querySelector('.told').textContent)"
+    )
+    before = told.inner_text()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+ArrowUp")
+    page.keyboard.press("Enter")
+    page.locator("#plane-07_deep .walk").wait_for()
+    page.wait_for_function(
+        "before => document.querySelector('#plane-07_deep .live > div').shadowRoot"
+        ".querySelector('.told').textContent !== before",
+        arg=before,
+    )
+
+
+def test_nothing_moves_by_itself_for_those_who_ask_for_calm(site, new_page):
+    page = new_page(reduced_motion="reduce")
+    for path in sorted(site.glob("*.html")):
+        page.goto(path.as_uri())
+        wake(page)
+        assert page.evaluate("() => document.getAnimations().length") == 0, path.name
+    page.goto((site / "index.html").as_uri())
+    page.locator(".map:visible").focus()
+    for key in ("Enter", "Shift+ArrowRight", "Shift+ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    place = page.locator(".place:visible").inner_text()
+    settle(page)
+    page.wait_for_timeout(300)
+    assert page.locator(".place:visible").inner_text() == place, "the walk has no film"
