@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from colorspacious import deltaE
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
 from PIL import Image
 
 from ae_helpers import plots
@@ -257,3 +258,28 @@ def test_the_network_is_drawn_with_a_name_and_a_width_below_each_layer(monkeypat
     connections = sum(line.get_color() == "0.8" for line in figure.axes[0].lines)
     assert connections == 11 * 3 + 3 * 1, "all between neighbours"
     plt.close(figure)
+
+
+def luminance(colour):
+    """The relative luminance of a colour, as WCAG defines it."""
+    channels = np.array(to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_every_text_of_a_figure_stands_out_from_the_paper(monkeypatch, codes):
+    texts = []
+    monkeypatch.setattr(plots, "show", lambda figure, *_: texts.extend(figure.findobj(Text)))
+    z, labels = codes
+    images = np.random.default_rng(0).random((2, 784))
+    axis = plots.scatter_codes(z, labels)
+    plots.show(axis.figure, ALT)
+    plots.show_digits({"row": images}, ALT, labels=[4, 9])
+    plots.show_loss({"loss": [0.3, 0.2]}, ALT, marks={"mean digit": 0.26})
+    plots.show_network([784, 2, 784], ["image", "code", "reconstruction"], ALT)
+    shown = [text for text in texts if text.get_text() and text.get_visible()]
+    assert len(shown) > 30
+    plt.close("all")
+    for text in shown:
+        contrast = 1.05 / (luminance(text.get_color()) + 0.05)
+        assert contrast >= 4.5, f"{text.get_text()}: {contrast:.1f}"

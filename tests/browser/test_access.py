@@ -1,7 +1,9 @@
 """The site for everybody: what axe-core finds, the keyboard alone, calm, and a map in words."""
 
+import re
 from importlib.resources import files
 
+import make_site
 import pytest
 from lab import settle, wake
 
@@ -155,3 +157,73 @@ def test_nothing_moves_by_itself_for_those_who_ask_for_calm(site, new_page):
     settle(page)
     page.wait_for_timeout(300)
     assert page.locator(".place:visible").inner_text() == place, "the walk has no film"
+
+
+# ---- Contrast in what axe-core does not see: the texts drawn on the map ----
+
+CONTRASTS = """map => {
+  const root = map.getRootNode();
+  const bare = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const luminance = (colour) => {
+    bare.fillStyle = colour;
+    bare.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...bare.getImageData(0, 0, 1, 1).data].map((v) => {
+      const c = v / 255;
+      return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const paper = luminance(getComputedStyle(root.querySelector(".plot")).backgroundColor);
+  return [...root.querySelectorAll("svg text")].map((text) => {
+    const ink = luminance(getComputedStyle(text).fill);
+    return [text.textContent, (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)];
+  });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_on_the_map_stands_out_from_its_paper(site, new_page, scheme):
+    page = new_page(color_scheme=scheme)
+    page.goto((site / "index.html").as_uri())
+    wake(page)
+    found = page.locator(".map:visible").evaluate(CONTRASTS)
+    assert len(found) > 15
+    assert [(text, contrast) for text, contrast in found if contrast < 4.5] == []
+
+
+# ---- The links of the teachers' page ----
+
+SITUATIONS = re.findall(
+    r"\[([^]]+)\]\(https://[^)]+/(\w+\.html)#(\S*?=\S*?)\)",
+    (make_site.SOURCES.parent / "teaching.md").read_text(),
+)
+
+
+@pytest.mark.parametrize("name, file, state", dict.fromkeys(SITUATIONS))
+def test_a_link_of_the_teachers_page_opens_the_situation_that_it_names(
+    site, new_page, name, file, state
+):
+    page = new_page(viewport={"width": 1400, "height": 900})
+    page.goto(f"{(site / file).as_uri()}#{state}")
+    wake(page)
+    values = dict(pair.split("=") for pair in state.split("&"))
+    if file == "index.html":
+        plane = values.get("plane", "article")
+        assert page.locator(".switch input:checked").get_attribute("value") == plane
+        told = page.locator(f"#plane-{plane} .place").inner_text()
+        found = [float(z.replace("−", "-")) for z in re.findall(r"= (\S+)", told)]
+        assert found == [float(z) for z in values["z"].split(",")]
+        return
+    page.locator("input[name=seed]").wait_for()
+    for field, value in values.items():
+        assert page.locator(f"[name={field}]").input_value() == value
+    assert page.locator(".states").inner_text() == "", "the playground refuses nothing of it"
+    page.get_by_role("button", name="One epoch").click()
+    said = page.locator(".states")
+    if values == {"seed": "21"}:
+        said.filter(has_text="is dead").wait_for()
+    elif values.get("rate") == "1":
+        said.filter(has_text="The learning rate 1 is too high").wait_for()
+    else:
+        page.locator(".status", has_text="Epoch 1.0").wait_for()
+        assert ("dead" in said.inner_text()) == (values == {"seed": "6"})
