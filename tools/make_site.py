@@ -33,7 +33,11 @@ SOURCES = REPOSITORY / "docs" / "site"
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(SOURCES), autoescape=True, undefined=jinja2.StrictUndefined
 )
-PLANES = {"article": "the article's network", "07_deep": "a deeper one, from chapter 7"}
+PLANES = {
+    "article": "the article's network",
+    "07_deep": "a deeper one",
+    "07_vae": "a variational one, both from chapter 7",
+}
 
 
 def build(out: Path) -> list[Chapter]:
