@@ -165,8 +165,8 @@ def test_a_named_file_that_is_missing_is_no_reason_to_take_other_data(monkeypatc
         load_mnist()
 
 
-def test_a_folder_is_no_data_file(tmp_path):
-    with pytest.raises(ValueError, match="is a folder"):
+def test_a_folder_without_pictures_is_no_data(tmp_path):
+    with pytest.raises(ValueError, match="there is no picture in it"):
         load_mnist(tmp_path)
 
 
@@ -274,8 +274,9 @@ def test_an_archive_with_a_password_is_refused(npz):
         ({"y_test": None}, "it lacks y_test"),
         ({"x_train": np.zeros((20, 784), "uint8")}, r"x_train is uint8 with shape \(20, 784\)"),
         ({"x_train": np.zeros((20, 28, 28))}, "x_train is float64"),
+        ({"x_train": np.zeros((20, 8, 8), "uint8")}, "x_train and x_test hold images of two sizes"),
         ({"x_test": np.zeros((0, 28, 28), "uint8")}, r"x_test is uint8 with shape \(0, 28, 28\)"),
-        ({"y_train": np.arange(20, dtype="uint8")}, "y_train holds labels other than"),
+        ({"y_train": np.arange(11, 31, dtype="uint8")}, "y_train holds labels other than"),
         ({"y_train": np.full(20, -1)}, "y_train holds labels other than"),
         ({"y_train": np.full(20, 0.5)}, "y_train holds labels other than"),
         ({"y_train": np.zeros(19, "uint8")}, r"y_train has shape \(19,\) for 20 images"),

@@ -5,8 +5,6 @@
 // one frame and works while the kernel is busy. From the top: the decoder, the nearest digit,
 // the points, the map that joins them, its two homes, and its looks.
 
-const SIDE = 28; // an image has SIDE × SIDE pixels
-const PIXELS = SIDE * SIDE;
 const TAP_RADIUS = 12; // CSS pixels within which a click means the point beside it
 const DRAG_START = 6; // CSS pixels that a pressed pointer moves before it is a drag
 const REST_RADIUS = 16; // CSS pixels that the pointer leaves a clicked point by to move on
@@ -38,7 +36,7 @@ export function readLayers(shapes, floats) {
   }));
 }
 
-// The 784 pixels, 0 to 255, of the point (x, y).
+// The pixels, 0 to 255, of the point (x, y).
 export function decode(layers, x, y) {
   let input = [x, y];
   for (const { units, kernel, bias, activate, out } of layers) {
@@ -195,11 +193,11 @@ const PARTS = `
     <div class="right">
       <div class="images">
         <figure class="decoded">
-          <canvas width="28" height="28" role="img" aria-label="The decoded digit"></canvas>
+          <canvas role="img" aria-label="The decoded digit"></canvas>
           <figcaption></figcaption>
         </figure>
         <figure class="original">
-          <canvas width="28" height="28" role="img" aria-label="The original"></canvas>
+          <canvas role="img" aria-label="The original"></canvas>
           <figcaption></figcaption>
         </figure>
       </div>
@@ -233,7 +231,9 @@ export class LatentMap {
     this.labels = labels;
     this.images = images;
     // With originals, "nearest" means the nearest of those: they are the first points.
-    this.searched = images.length ? images.length / PIXELS : labels.length;
+    [this.height, this.width] = spec.shape ?? [28, 28]; // of an image, in pixels
+    this.pixels = this.height * this.width;
+    this.searched = images.length ? images.length / this.pixels : labels.length;
     this.setPoints(points);
     this.shown = spec.classes.map(() => true);
     this.onMove = onMove;
@@ -290,13 +290,17 @@ export class LatentMap {
       thinned: part("#thinned"),
       told: part(".told"),
     };
-    const { map, plot, images, original, sliders, thinned, replay } = this.parts;
+    const { map, plot, images, decoded, original, sliders, thinned, replay } = this.parts;
     const all = this.labels.length.toLocaleString("en");
     map.setAttribute("aria-label", `Latent map of ${all} digits`);
     thinned.hidden = this.searched === this.labels.length;
     thinned.textContent =
       `All ${all} digits are drawn. ${this.searched.toLocaleString("en")} of them, taken evenly from ` +
       "the classes, have their originals here; the nearest original is one of those.";
+    for (const canvas of [decoded, original]) {
+      setAll(canvas, { width: this.width, height: this.height });
+      canvas.style.aspectRatio = `${this.width} / ${this.height}`;
+    }
     original.hidden = this.images.length === 0;
     images.classList.toggle("single", original.hidden);
     sliders[0].parentElement.parentElement.hidden = !withSliders;
@@ -501,9 +505,9 @@ export class LatentMap {
     this.mark = null;
     const { walk, strip } = this.parts;
     walk.hidden = false;
-    strip.width = STRIP * (SIDE + 1) - 1;
-    strip.height = SIDE;
-    paint(strip, Array.from({ length: STRIP }, (_, k) => decode(this.layers, ...between(from, to, k / (STRIP - 1)))));
+    strip.width = STRIP * (this.width + 1) - 1;
+    strip.height = this.height;
+    this.paint(strip, Array.from({ length: STRIP }, (_, k) => decode(this.layers, ...between(from, to, k / (STRIP - 1)))));
     this.draw();
   }
 
@@ -581,7 +585,7 @@ export class LatentMap {
 
   drawFrame() {
     const { parts, x, y, chosen, picture, mark } = this;
-    paint(parts.decoded, [picture ?? decode(this.layers, x, y)]);
+    this.paint(parts.decoded, [picture ?? decode(this.layers, x, y)]);
     const [cx, cy] = this.toPlot(x, y);
     setAll(parts.cursor, { transform: `translate(${cx} ${cy})` });
 
@@ -591,8 +595,9 @@ export class LatentMap {
       const [nx, ny] = found < 0 ? [0, 0] : this.toPlot(...this.pointAt(found));
       setAll(parts.neighbour, { cx: nx, cy: ny, visibility: found < 0 ? "hidden" : "visible" });
       if (this.images.length) {
-        const blank = new Uint8Array(PIXELS);
-        paint(parts.original, [found < 0 ? blank : this.images.subarray(found * PIXELS, (found + 1) * PIXELS)]);
+        const blank = new Uint8Array(this.pixels);
+        const [from, to] = [found * this.pixels, (found + 1) * this.pixels];
+        this.paint(parts.original, [found < 0 ? blank : this.images.subarray(from, to)]);
       }
     }
     const line = mark ? [mark, [x, y]] : this.walk && [this.walk.from, this.walk.to];
@@ -606,6 +611,19 @@ export class LatentMap {
     [parts.decodedText.textContent, parts.originalText.textContent] = this.captions();
     parts.place.textContent = this.coordinates();
     parts.sliders.forEach((slider, k) => (slider.value = [x, y][k]));
+  }
+
+  // Images side by side, a pixel apart.
+  paint(canvas, images) {
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const tile = context.createImageData(this.width, this.height);
+    images.forEach((image, k) => {
+      for (let i = 0; i < this.pixels; i++) {
+        tile.data[4 * i] = tile.data[4 * i + 1] = tile.data[4 * i + 2] = image[i];
+        tile.data[4 * i + 3] = 255;
+      }
+      context.putImageData(tile, k * (this.width + 1), 0);
+    });
   }
 
   // -- words
@@ -637,18 +655,6 @@ export class LatentMap {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.telling);
   }
-}
-
-function paint(canvas, images) {
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const tile = context.createImageData(SIDE, SIDE);
-  images.forEach((image, k) => {
-    for (let i = 0; i < PIXELS; i++) {
-      tile.data[4 * i] = tile.data[4 * i + 1] = tile.data[4 * i + 2] = image[i];
-      tile.data[4 * i + 3] = 255;
-    }
-    context.putImageData(tile, k * (SIDE + 1), 0);
-  });
 }
 
 function addSvg(parent, tag, attributes, text = "") {
