@@ -260,8 +260,9 @@ def _read_table(path: Path, shape: Shape | None) -> tuple:
     if path.stat().st_size > LARGEST // 4:
         raise ValueError(f"it has {path.stat().st_size:,} bytes, and at most {LARGEST // 4:,} can")
     first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
-    numbers = pd.to_numeric(first[1:], errors="coerce").notna().all()
-    named = not numbers or str(first[0]).lower() in LABEL_NAMES
+    numbers = pd.to_numeric(first[1:], errors="coerce")
+    # Names of columns: no numbers, or 0, 1, 2, …
+    named = bool(numbers.isna().any() or (numbers.diff()[1:] == 1).all())
     table = pd.read_csv(path, header=0 if named else None, low_memory=False)
     columns = [c for c in table.columns if str(c).lower() in LABEL_NAMES]
     wanted = np.prod(shape) if shape else None
