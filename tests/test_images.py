@@ -156,7 +156,7 @@ def test_pixels_of_other_types_are_scaled_and_it_is_told(npz, capsys, pixels, to
 
 
 def test_broken_pictures_and_other_files_are_named_and_left_out(tmp_path, capsys):
-    images, labels, files = all_of(load_images(mixed(tmp_path, 60)))
+    images, labels, _files = all_of(load_images(mixed(tmp_path, 60)))
     assert len(images) == 60 and len(set(labels)) == 3
     printed = capsys.readouterr().out
     assert "left out 2: cut.png (broken), notes.txt (no picture)." in printed

@@ -133,6 +133,9 @@ class LatentExplorer(anywidget.AnyWidget):
         ``(n, 28, 28)`` uint8, the originals, to be shown beside what is decoded. At most 10 MB of
         them (12,755) are sent, taken evenly from the classes; the widget says so. Images that are
         no squares must be given: their height and width are the map's.
+    files
+        ``(n,)`` texts, where each image came from, as `load_images` gives them. They are shown
+        with the images.
 
     Attributes
     ----------
@@ -141,6 +144,9 @@ class LatentExplorer(anywidget.AnyWidget):
         map moves; link them to sliders with ``ipywidgets.jslink``, or take `sliders`.
     image : numpy.ndarray
         ``(28, 28)`` uint8, the digit shown. An image that you set is shown until the next move.
+    selected : numpy.ndarray
+        Indices of the points inside the lasso or rectangle that was drawn last, in rising order;
+        only of classes that are shown. ``images[explorer.selected]`` are their originals.
 
     Raises
     ------
@@ -164,6 +170,7 @@ class LatentExplorer(anywidget.AnyWidget):
     x = traitlets.CFloat().tag(sync=True)
     y = traitlets.CFloat().tag(sync=True)
     image = traitlets.TraitType()  # anything comes to _check_image, None too
+    selected = traitlets.Instance(np.ndarray, read_only=True)
 
     _spec = traitlets.Dict().tag(sync=True)
     _weights = traitlets.Bytes().tag(sync=True)
@@ -171,6 +178,7 @@ class LatentExplorer(anywidget.AnyWidget):
     _labels = traitlets.Bytes().tag(sync=True)
     _images = traitlets.Bytes().tag(sync=True)
     _picture = traitlets.Bytes().tag(sync=True)  # an image set from Python, else empty
+    _selected = traitlets.CBytes(b"").tag(sync=True)  # C: the browser sends a memoryview
 
     def __init__(
         self,
@@ -179,6 +187,7 @@ class LatentExplorer(anywidget.AnyWidget):
         points: np.ndarray,
         labels: Sequence,
         images: np.ndarray | None = None,
+        files: Sequence[str] | None = None,
     ) -> None:
         self._layers = check_decoder(decoder_weights)
         points = _check_points(points)
@@ -193,7 +202,12 @@ class LatentExplorer(anywidget.AnyWidget):
         places = name_places(points, index).tolist()
         self._ranges = [_padded(column) for column in points.T]
         start = np.median(points, axis=0).tolist()
-        order = _evenly(index)
+        if files is not None and np.shape(files) != (len(points),):
+            raise ValueError(
+                f"files has shape {np.shape(files)} for {len(points)} points: give one for each."
+            )
+        self._order = order = _evenly(index)
+        most = len(points) if not images.size else MAX_BYTES // n_pixels
         super().__init__(
             x=start[0],
             y=start[1],
@@ -202,6 +216,7 @@ class LatentExplorer(anywidget.AnyWidget):
                 "layers": [[*kernel.shape, activation] for kernel, _, activation in self._layers],
                 "ranges": self._ranges,
                 "shape": self._shape,
+                "files": [] if files is None else [str(files[i]) for i in order[:most]],
                 "classes": [
                     {"name": name, "colour": colour, "place": place}
                     for name, colour, place in zip(names, colours, places, strict=True)
@@ -213,7 +228,7 @@ class LatentExplorer(anywidget.AnyWidget):
             ),
             _points=points[order].astype("<f4").tobytes(),
             _labels=index[order].astype("uint8").tobytes(),
-            _images=images[order[: MAX_BYTES // n_pixels]].tobytes(),
+            _images=images[order[:most]].tobytes(),
         )
 
     def __repr__(self) -> str:
@@ -269,6 +284,14 @@ class LatentExplorer(anywidget.AnyWidget):
                 f"image is {image.dtype} with shape {image.shape}: it must be uint8, {self._shape}."
             )
         return image
+
+    @traitlets.default("selected")
+    def _none_selected(self) -> np.ndarray:
+        return np.empty(0, "int64")
+
+    @traitlets.observe("_selected")
+    def _on_select(self, _change: traitlets.Bunch) -> None:
+        self.set_trait("selected", np.sort(self._order[np.frombuffer(self._selected, "<u4")]))
 
     @traitlets.observe("x", "y")
     def _on_move(self, _change: traitlets.Bunch) -> None:
