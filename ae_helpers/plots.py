@@ -134,18 +134,24 @@ def scatter_codes(
     keys = [axis.scatter([], [], s=30, c=colour) for colour in colours]
     box = axis.get_window_extent()
     frequent = np.bincount(index) >= 0.01 * len(labels)
+    frequent &= len(names) > 1  # one class alone tells nothing
+    shorter = [_shortened(name, 12) for name in names]
+    longest = max(map(len, shorter))
+    size_of_name = name_size if longest < 3 else 0.6 * name_size
+    flat = min(1, 20 / (longest * size_of_name)), 1  # with x scaled by it, a gap has room for each
     named = frequent[index]
-    places = axis.transData.transform(name_places(codes[named], index[named])) - box.min
-    places = axis.transData.inverted().transform(_spread(places, 20, box.size) + box.min)
-    longest = max(map(len, names))
+    places = np.empty((0, 2)) if not named.any() else name_places(codes[named], index[named])
+    places = (axis.transData.transform(places) - box.min) * flat
+    places = _spread(places, 20, box.size * flat) / flat + box.min
+    places = axis.transData.inverted().transform(places)
     for k, place in zip(np.flatnonzero(frequent), places, strict=True):
         axis.annotate(
-            _shortened(names[k]),
+            shorter[k],
             place,
             ha="center",
             va="center",
             weight="bold",
-            size=name_size if longest < 3 else 0.6 * name_size,
+            size=size_of_name,
             path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
             parse_math=False,
         )
@@ -352,5 +358,5 @@ def _as_unit_images(images: np.ndarray) -> np.ndarray:
     return images / 255 if images.dtype == np.uint8 else images
 
 
-def _shortened(name: str, most: int = 12) -> str:
+def _shortened(name: str, most: int) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"

@@ -620,7 +620,8 @@ export class LatentMap {
     const places = spread(centres, this.nameWidth, NAME_HEIGHT, this.side);
     this.classNames.forEach((text, c) => {
       const [x, y] = places[c];
-      setAll(text, { x, y: y + 6, visibility: this.shown[c] ? "visible" : "hidden" });
+      const named = this.shown[c] && this.classes.length > 1; // one class alone tells nothing
+      setAll(text, { x, y: y + 6, visibility: named ? "visible" : "hidden" });
     });
   }
 
@@ -653,7 +654,7 @@ export class LatentMap {
         const image = found < 0 ? blank : this.images.subarray(from, to);
         this.paint(parts.original, [image]);
         this.paint(parts.tip.firstChild, [image]);
-        parts.tip.lastChild.textContent = this.files?.[found] ?? "";
+        parts.tip.lastChild.textContent = this.files?.[found]?.split("/").pop() ?? "";
         // Beside the point, on the side where there is room.
         const [ax, ay] = [nx > this.side / 2 ? "right" : "left", ny > this.side / 2 ? "bottom" : "top"];
         const [dx, dy] = [Math.min(nx, this.side - nx), Math.min(ny, this.side - ny)];

@@ -672,7 +672,7 @@ def test_a_points_picture_stands_beside_it_at_its_true_size_with_its_file(open_o
     settle(page)
     box = tip.locator("canvas").bounding_box()
     assert (box["width"], box["height"]) == pytest.approx((8, 12), abs=0.1)
-    assert tip.text_content() == f"{EVIL}/40.png"
+    assert tip.text_content() == "40.png"
     page.mouse.move(5, 5)
     assert not tip.is_visible()
     page.locator(".map").focus()
