@@ -1,7 +1,9 @@
 """Your own images in: a folder, a zip, arrays, a table, or one of Keras' data sets."""
 
 import io
+import math
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -113,41 +115,28 @@ def load_images(
 
 
 def _checked_size(size: int | Shape | None) -> Shape | None:
-    if size is None:
-        return None
     shape = tuple(size) if isinstance(size, tuple | list) else (size, size)
     whole = all(isinstance(n, int | np.integer) and 4 <= n <= LARGEST_SIDE for n in shape)
-    if len(shape) != 2 or not whole:
+    if size is not None and not (whole and len(shape) == 2):
         raise ValueError(
             f"size={size!r} cannot work: it must be a whole number from 4 to {LARGEST_SIDE}, or "
             "two, (height, width)."
         )
-    return int(shape[0]), int(shape[1])
-
-
-# ---- Pictures ----------------------------------------------------------------------------------
+    return None if size is None else (int(shape[0]), int(shape[1]))
 
 
 def _read_folder(path: Path, shape: Shape | None) -> tuple:
     files, seen = {}, set()
     for root, folders, names in os.walk(path, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:
+        if os.path.realpath(root) in seen:
             raise ValueError(f"a link in it leads to the same folder again ({root}); remove it")
-        seen.add(real)
+        seen.add(os.path.realpath(root))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
-            file = Path(root, name)
-            files[file.relative_to(path).as_posix()] = lambda file=file: _regular(file)
+        paths = [Path(root, name) for name in sorted(names) if not name.startswith(".")]
+        files |= {file.relative_to(path).as_posix(): file for file in paths}
         if len(files) + len(seen) > MOST_FILES:
             raise ValueError(f"it holds more than {MOST_FILES:,} files and folders")
     return _from_pictures(files, shape)
-
-
-def _regular(file: Path) -> Path:
-    if not file.is_file():  # a pipe may have no end
-        raise ValueError("no regular file")
-    return file
 
 
 def _read_zip(path: Path, shape: Shape | None) -> tuple:
@@ -156,19 +145,24 @@ def _read_zip(path: Path, shape: Shape | None) -> tuple:
         unpacked = sum(member.file_size for member in members)
         if unpacked > LARGEST or len(members) > MOST_FILES:
             raise ValueError(f"it holds {len(members):,} files of {unpacked:,} bytes, too many")
-        files = {
-            member.filename: lambda member=member: io.BytesIO(archive.read(member))
-            for member in members
-            if not any(part.startswith((".", "__MACOSX")) for part in Path(member.filename).parts)
-        }
-        return _from_pictures(files, shape)
+        hidden = re.compile(r"(^|/)(\.|__MACOSX/)")
+        files = {m.filename: m for m in members if not hidden.search(m.filename)}
+        return _from_pictures(files, shape, archive)
 
 
-def _from_pictures(files: dict[str, Opener], shape: Shape | None) -> tuple:
+def _from_pictures(
+    files: dict[str, Path | zipfile.ZipInfo],
+    shape: Shape | None,
+    archive: zipfile.ZipFile | None = None,
+) -> tuple:
     """Read pictures, and label each with its first folder below the one that holds them all."""
+
+    def read(file: Path | zipfile.ZipInfo) -> tuple[np.ndarray, Shape] | str:
+        return _read_picture(lambda: io.BytesIO(archive.read(file)) if archive else file, shape)
+
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(os.cpu_count()) as threads:
-        read = threads.map(lambda opener: _read_picture(opener, shape), files.values())
-        bar = tqdm(read, "reading", len(files), leave=False, disable=len(files) < 1000)
+        found = threads.map(read, files.values())
+        bar = tqdm(found, "reading", len(files), leave=False, disable=len(files) < 1000)
         results = dict(zip(files, bar, strict=True))
     left_out = {name: found for name, found in results.items() if isinstance(found, str)}
     kept = {name: found for name, found in results.items() if name not in left_out}
@@ -178,36 +172,38 @@ def _from_pictures(files: dict[str, Opener], shape: Shape | None) -> tuple:
     pictures, own_sizes = zip(*kept.values(), strict=True)
     if len({picture.shape for picture in pictures}) > 1:
         pictures = [_fitted(Image.fromarray(picture), DEFAULT) for picture in pictures]
-    images, sizes = np.stack(pictures), sorted(set(own_sizes), key=np.prod)
-    told = f"from {_sizes(sizes)}, resized" if sizes != [images.shape[1:]] else ""
-    folders = [PurePosixPath(name).parts[:-1] for name in kept]
+    images, folders = np.stack(pictures), [PurePosixPath(name).parts[:-1] for name in kept]
     shared = 0
     while len({folder[: shared + 1] for folder in folders}) == 1 and shared < len(folders[0]):
         shared += 1
     labels = [f[shared] if len(f) > shared else NO_LABEL for f in folders]
+    told = _resized(set(own_sizes), images.shape[1:])
     return (images, np.array(labels), np.array(list(kept)), told), left_out
 
 
 def _read_picture(opener: Opener, shape: Shape | None) -> tuple[np.ndarray, Shape] | str:
     """Return grey pixels and the picture's own size, or the reason why it is left out."""
     try:
-        with Image.open(opener()) as picture:
-            if np.prod(picture.size) > LARGEST_PICTURE:
-                return f"more than {LARGEST_PICTURE:,} pixels"
-            own = ImageOps.exif_transpose(picture).size[::-1] if picture.getexif() else None
-            own = own or picture.size[::-1]
+        file = opener()
+        if isinstance(file, Path) and not file.is_file():
+            return "no regular file"  # a pipe may have no end
+        with Image.open(file) as picture:
+            if math.prod(picture.size) > LARGEST_PICTURE:
+                raise Image.DecompressionBombError
+            turned = picture.getexif().get(0x0112, 1) > 4  # by a quarter
+            own = picture.size if turned else picture.size[::-1]
             if max(own) > LARGEST_SIDE * min(own):
                 return "far too narrow"
-            small = max(own) <= LARGEST_SIDE and min(own) >= 4
-            target = shape or (own if small else DEFAULT)
-            picture.draft("L", (4 * target[1], 4 * target[0]))  # a JPEG is shrunk while it is read
+            target = shape or (own if 4 <= min(own) <= max(own) <= LARGEST_SIDE else DEFAULT)
+            # A JPEG is shrunk while it is read.
+            picture.draft("L", (4 * max(target), 4 * max(target)))
             return _fitted(_as_grey(ImageOps.exif_transpose(picture)), target), own
     except Image.UnidentifiedImageError:
         return "no picture"
     except Image.DecompressionBombError:
         return f"more than {LARGEST_PICTURE:,} pixels"
-    except Exception as error:  # damaged pictures end in errors of many kinds
-        return str(error) if str(error) == "no regular file" else "broken"
+    except Exception:  # damaged pictures end in errors of many kinds
+        return "broken"
 
 
 def _as_grey(picture: Image.Image) -> Image.Image:
@@ -231,12 +227,13 @@ def _fitted(grey: Image.Image, shape: Shape) -> np.ndarray:
     return np.asarray(ImageOps.pad(grey, shape[::-1], color=int(np.median(border))))
 
 
-def _sizes(sizes: list[Shape]) -> str:
-    ends = [f"{height} × {width}" for height, width in (sizes[0], sizes[-1])]
-    return ends[0] if len(sizes) == 1 else f"{len(sizes)} sizes, {ends[0]} to {ends[1]}"
-
-
-# ---- Arrays and tables -------------------------------------------------------------------------
+def _resized(sizes: set[Shape], shape: Shape) -> str:
+    """Tell from which sizes images were brought to this shape, if they were."""
+    names = [f"{height} × {width}" for height, width in sorted(sizes, key=math.prod)]
+    if sizes == {shape}:
+        return ""
+    several = f"{len(sizes)} sizes, {names[0]} to {names[-1]}"
+    return f"from {several if len(sizes) > 1 else names[0]}, resized"
 
 
 def _read_arrays(path: Path, shape: Shape | None) -> tuple:
@@ -264,29 +261,26 @@ def _read_table(path: Path, shape: Shape | None) -> tuple:
     # Names of columns: no numbers, or 0, 1, 2, …
     named = bool(numbers.isna().any() or (numbers.diff()[1:] == 1).all())
     table = pd.read_csv(path, header=0 if named else None, low_memory=False)
-    columns = [c for c in table.columns if str(c).lower() in LABEL_NAMES]
-    wanted = np.prod(shape) if shape else None
+
+    def shape_of(n_pixels: int) -> Shape | None:
+        side = math.isqrt(n_pixels)
+        fits = shape if shape and math.prod(shape) == n_pixels else None
+        return fits or ((side, side) if side > 1 and side**2 == n_pixels else None)
+
     n_columns = len(table.columns)
-    squares = _side(n_columns - 1) and not _side(n_columns)
-    if not columns and (squares or n_columns - 1 == wanted):
-        columns = [table.columns[0]]
-    pixels = table.drop(columns=columns[:1])
+    labels = [c for c in table.columns if str(c).lower() in LABEL_NAMES][:1]
+    if not labels and shape_of(n_columns - 1) and not shape_of(n_columns):
+        labels = [table.columns[0]]
+    pixels = table.drop(columns=labels)
     if odd := [str(c) for c, kind in pixels.dtypes.items() if kind.kind not in "buif"]:
         raise ValueError(f"its column {odd[0]} holds texts, where pixels should be")
-    n_pixels, side = pixels.shape[1], _side(pixels.shape[1])
-    if not side and n_pixels != wanted:
+    if not (own := shape_of(pixels.shape[1])):
+        n_pixels = pixels.shape[1]
         raise ValueError(
             f"its rows have {n_pixels} pixels, which make no square; give size=(height, width)"
         )
-    arrays = {"images": pixels.to_numpy().reshape(-1, *((side, side) if side else shape))}
-    if columns:
-        arrays["labels"] = table[columns[0]].to_numpy()
-    return _from_arrays(arrays, shape), {}
-
-
-def _side(n_pixels: int) -> int:
-    side = int(n_pixels**0.5 + 0.5)
-    return side if side > 1 and side**2 == n_pixels else 0
+    arrays = [pixels.to_numpy().reshape(-1, *own), *(table[name].to_numpy() for name in labels)]
+    return _from_arrays(dict(zip(("images", "labels"), arrays, strict=False)), shape), {}
 
 
 def _read_keras(name: str) -> dict[str, np.ndarray]:
@@ -325,7 +319,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], shape: Shape | None) -> tuple:
     target = shape or (own if 4 <= min(own) <= max(own) <= LARGEST_SIDE else DEFAULT)
     if target != own:
         images = np.stack([_fitted(Image.fromarray(image), target) for image in images])
-        told = f"from {_sizes([own])}, resized" + (f"; {told}" if told else "")
+        told = "; ".join(filter(None, [_resized({own}, target), told]))
     return images, labels, np.arange(len(images)).astype(str), told
 
 
@@ -346,13 +340,14 @@ def _to_uint8(images: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def _as_labels(labels: np.ndarray) -> np.ndarray:
-    if labels.dtype.kind == "O" and any(label != label for label in labels):
-        raise ValueError("a label is missing")
-    if labels.dtype.kind in "buif":
-        if not np.isfinite(labels).all():
-            raise ValueError("a label is NaN or infinity")
-        whole = (labels == labels.astype("uint8")).all()
-        return labels.astype("uint8") if whole else labels.astype(str)
+    if (labels != labels).any():  # NaN alone
+        raise ValueError("a label is missing, or NaN")
+    if labels.dtype.kind in "buif" and 0 <= labels.min() <= labels.max() <= 255:
+        return (
+            labels.astype("uint8")
+            if (labels == labels.astype("uint8")).all()
+            else labels.astype(str)
+        )
     return labels.astype(str)
 
 
@@ -363,9 +358,6 @@ READERS = {
     ".npy": _read_arrays,
     ".csv": _read_table,
 }
-
-
-# ---- Three parts -------------------------------------------------------------------------------
 
 
 def _split(
@@ -389,27 +381,23 @@ def _split(
     rows, n_classes = np.flatnonzero(~rare), int((counts >= 3).sum())
     if len(rows) < 7:
         raise ValueError(f"{len(rows)} images are too few for three parts: give 7 or more.")
-    parts = []
-    for share in (7, 6):
+    parts = {}
+    for name, share in (("test", 7), ("validation", 6)):
         size = max(len(rows) // share, n_classes)
-        rows, part = train_test_split(
+        rows, parts[name] = train_test_split(
             rows, test_size=size, random_state=seed, stratify=labels[rows]
         )
-        parts.insert(0, part)
-    parts.insert(0, rows)
-    n, (height, width) = len(images) - int(rare.sum()), images.shape[1:]
+    parts = {"training": rows, "validation": parts["validation"], "test": parts["test"]}
+    height, width = images.shape[1:]
     classes = "without labels" if names.tolist() == [NO_LABEL] else f"in {n_classes} classes"
-    sizes = ", ".join(
-        f"{len(part):,} {name}"
-        for name, part in zip(("training", "validation", "test"), parts, strict=True)
-    )
     print(
-        f"{n:,} images of {height} × {width} {classes}{f' ({told})' if told else ''}: {sizes}"
-        + (f"; left out {len(left_out):,}: {_listed(left_out)}." if left_out else ".")
+        f"{(~rare).sum():,} images of {height} × {width} {classes}{f' ({told})' if told else ''}:",
+        ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
+        + (f"; left out {len(left_out):,}: {_listed(left_out)}." if left_out else "."),
     )
-    return tuple(Part(images[part], labels[part], files[part]) for part in parts)
+    return tuple(Part(images[part], labels[part], files[part]) for part in parts.values())
 
 
 def _listed(left_out: dict[str, str]) -> str:
-    few = [f"{name} ({reason})" for name, reason in list(left_out.items())[:5]]
+    few = [f"{' '.join(name.split())} ({reason})" for name, reason in list(left_out.items())[:5]]
     return ", ".join(few) + (" …" if len(left_out) > len(few) else "")

@@ -304,7 +304,7 @@ BAD = {
     "enormous": (arrays(x=np.full((9, 8, 8), 1e9)), "pixels reach from 1000000000.0"),
     "labels of others": (arrays(x=IMAGES, y=LABELS[:-1]), "one label for each, or nothing"),
     "two labels": (arrays(x=IMAGES, y=LABELS, z=LABELS), "one label for each, or nothing"),
-    "labels that are NaN": (arrays(x=IMAGES, y=np.full(70, np.nan)), "a label is NaN"),
+    "labels that are NaN": (arrays(x=IMAGES, y=np.full(70, np.nan)), "a label is missing, or NaN"),
     "labels as numbers": (arrays(x=IMAGES, y=np.arange(70)), "70 classes, and figures"),
     "ten thousand classes": (
         arrays(x=np.zeros((10_000, 4, 4)), y=np.arange(10_000).astype(str)),
