@@ -277,3 +277,44 @@ def test_a_full_disk_leaves_the_page_that_is_there(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["the old one"]
+
+
+# -- own images
+
+
+WIDE_DECODER = [(np.eye(2, 96, dtype="float32"), np.zeros(96, "float32"), "sigmoid")]
+
+
+def test_images_that_are_no_squares_give_the_map_its_shape():
+    shown = explorer(decoder_weights=WIDE_DECODER, images=IMAGES[:, :8, :12])
+    assert shown.image.shape == tuple(shown._spec["shape"]) == (8, 12)
+    with pytest.raises(ValueError, match=r"96 pixels is not 9 × 9: give shape=\(height, width\)"):
+        explorer(decoder_weights=WIDE_DECODER)
+    sliders = latent_sliders(WIDE_DECODER, [[0, 0], [1, 1]], shape=(8, 12))
+    assert sliders.image.shape == (8, 12)
+
+
+def test_thirty_classes_have_thirty_colours():
+    classes = explorer(labels=np.arange(60) % 30 + 100)._spec["classes"]
+    assert [c["name"] for c in classes] == [str(n) for n in range(100, 130)]
+    assert len({c["colour"] for c in classes}) == 30
+
+
+def test_files_stay_with_their_points():
+    files = np.array([f"{i}.png" for i in range(60)])
+    shown = explorer(files=files, images=IMAGES)
+    assert shown._spec["files"] == files[shown._order].tolist()
+    with pytest.raises(ValueError, match=r"files has shape \(59,\) for 60 points"):
+        explorer(files=files[1:])
+
+
+def test_what_the_browser_selects_are_places_among_the_points_given():
+    shown, heard = explorer(), []
+    assert shown.selected.tolist() == []
+    shown.observe(lambda change: heard.append(change.new.tolist()), "selected")
+    chosen = np.array([4, 11, 30])
+    places = [int(np.flatnonzero(shown._order == i)[0]) for i in chosen]
+    shown._selected = memoryview(np.array(places, "<u4").tobytes())
+    assert shown.selected.tolist() == chosen.tolist() == heard[-1]
+    with pytest.raises(Exception, match="read-only"):
+        shown.selected = chosen

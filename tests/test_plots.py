@@ -256,3 +256,36 @@ def test_the_network_is_drawn_with_a_name_and_a_width_below_each_layer(monkeypat
     connections = sum(line.get_color() == "0.8" for line in figure.axes[0].lines)
     assert connections == 11 * 3 + 3 * 1, "all between neighbours"
     plt.close(figure)
+
+
+def test_thirty_classes_with_odd_names_have_a_key_each(codes):
+    names = [f"${k}$ _{{" if k else "_first" for k in range(30)]
+    axis = plots.scatter_codes(codes[0], np.array(names)[np.arange(len(codes[0])) % 30])
+    axis.figure.canvas.draw()  # which would end in an error if "$" began a formula
+    told = [text.get_text().strip() for text in axis.get_legend().get_texts()]
+    assert told == sorted(names)
+    colours = {to_hex(colour) for colour in axis.collections[0].get_facecolors()}
+    assert len(colours) == 30
+    plt.close(axis.figure)
+
+
+def test_one_class_alone_has_no_name_in_the_plane(codes):
+    axis = plots.scatter_codes(codes[0], np.full(len(codes[0]), "no label"))
+    assert not axis.texts
+    plt.close(axis.figure)
+
+
+def test_images_of_any_shape_are_drawn_and_flat_ones_must_be_squares(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
+    wide = np.random.default_rng(0).random((4, 8, 12))
+    plots.show_digits({"wide": wide, "small": wide[:, :5, :5].reshape(4, 25)}, ALT)
+    plots.show_grid(wide, np.array([0, 1]), np.array([0, 1]), ALT)
+    rows, grid = figures
+    assert rows.axes[0].images[0].get_array().shape == (8, 12)
+    assert rows.axes[4].images[0].get_array().shape == (5, 5)
+    np.testing.assert_array_equal(grid.axes[0].images[0].get_array()[:8, :12], wide[2])
+    with pytest.raises(ValueError, match="Rows of 96 pixels are no square images"):
+        plots.show_digits({"wide": wide.reshape(4, 96)}, ALT)
+    for figure in figures:
+        plt.close(figure)
