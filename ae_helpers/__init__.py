@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "load_images": "images",
     "load_mnist": "data",
     "data_name": "data",
     "prepare": "data",

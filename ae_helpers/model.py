@@ -42,6 +42,7 @@ def build_autoencoder(
     latent_dim: int = 2,
     latent_activation: str = "relu",
     hidden_activation: str = "relu",
+    n_pixels: int = N_PIXELS,
 ) -> tuple["keras.Model", "keras.Model", "keras.Model"]:
     """Build 784 → hidden_dim → latent_dim → hidden_dim → 784, as notebook 02 does step by step.
 
@@ -59,6 +60,8 @@ def build_autoencoder(
         Activation of the code: ``"relu"``, ``"linear"``, ``"tanh"`` or ``"sigmoid"``.
     hidden_activation
         Activation of the hidden layers: ``"relu"``, or ``"silu"``, its smooth relative.
+    n_pixels
+        Pixels of an image, height × width: 784 for MNIST's.
 
     Returns
     -------
@@ -80,12 +83,12 @@ def build_autoencoder(
     >>> [layer.units for layer in deeper.layers[1:]]
     [512, 256, 64, 2, 64, 256, 512, 784]
     """
-    plan = layer_plan(hidden_dim, latent_dim, latent_activation, hidden_activation)
+    plan = layer_plan(hidden_dim, latent_dim, latent_activation, hidden_activation, n_pixels)
     with quiet_start():
         import keras
         from keras import layers
 
-    image = tensor = keras.Input(shape=(N_PIXELS,), name="image")
+    image = tensor = keras.Input(shape=(n_pixels,), name="image")
     for name, units, activation in plan:
         tensor = layers.Dense(units, activation=activation, name=name)(tensor)
     autoencoder = keras.Model(image, tensor, name="autoencoder")
@@ -103,6 +106,7 @@ def layer_plan(
     latent_dim: int,
     latent_activation: str,
     hidden_activation: str = "relu",
+    n_pixels: int = N_PIXELS,
 ) -> list[tuple[str, int, str]]:
     """List the layers of `build_autoencoder`, which takes the same, in order.
 
@@ -122,6 +126,7 @@ def layer_plan(
         latent_dim=latent_dim,
         latent_activation=latent_activation,
         hidden_activation=hidden_activation,
+        n_pixels=n_pixels,
     )
     widths = params["hidden_dim"]
     hidden = widths if isinstance(widths, list) else [widths]
@@ -132,7 +137,7 @@ def layer_plan(
         for name, width in zip(names, [*hidden, *reversed(hidden)], strict=True)
     ]
     layers.insert(len(hidden), ("code", params["latent_dim"], latent_activation))
-    return [*layers, ("reconstruction", N_PIXELS, "sigmoid")]
+    return [*layers, ("reconstruction", params["n_pixels"], "sigmoid")]
 
 
 def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray", str]]:

@@ -1,5 +1,6 @@
 """Dense layers in NumPy: what a trained encoder or decoder does, without TensorFlow."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -96,23 +97,42 @@ def check_layers(layers: Sequence[DenseLayer]) -> list[DenseLayer]:
 
 
 def check_decoder(decoder_weights: Sequence[DenseLayer]) -> list[DenseLayer]:
-    """Check layers that lead from a point of the plane to an image: 2 inputs, 784 units."""
+    """Check layers that lead from a point of the plane to an image: 2 inputs, ≤ 64 × 64 units."""
     layers = check_layers(decoder_weights)
     ends = layers[0][0].shape[0], layers[-1][1].size
-    if ends != (2, 784):
+    if ends[0] != 2 or not 16 <= ends[1] <= 64**2:
         raise ValueError(
-            f"These layers lead from {ends[0]} inputs to {ends[1]} units: "
-            "give a decoder with 2 inputs (latent_dim=2) and 784 units."
+            f"These layers lead from {ends[0]} inputs to {ends[1]} units: give a decoder with 2 "
+            "inputs (latent_dim=2) and a unit for each of 16 to 4,096 pixels."
         )
     return layers
 
 
-def to_uint8(pixels: np.ndarray) -> np.ndarray:
+def image_shape(n_pixels: int, shape: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return the height and width of an image: those given, if they fit, else those of a square.
+
+    Examples
+    --------
+    >>> image_shape(784), image_shape(96, (12, 8))
+    ((28, 28), (12, 8))
+    """
+    height, width = shape or (math.isqrt(n_pixels),) * 2
+    if height * width != n_pixels:
+        raise ValueError(
+            f"An image of {n_pixels} pixels is not {height} × {width}: give shape=(height, width)."
+        )
+    return height, width
+
+
+def to_uint8(pixels: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
     """Turn decoded pixels ``(n, 784)``, 0 to 1, into images ``(n, 28, 28)`` uint8.
+
+    Other sizes too: of images that are no squares, give height and width.
 
     Examples
     --------
     >>> to_uint8(np.full((3, 784), 0.5))[0, 0, :2]
     array([128, 128], dtype=uint8)
     """
-    return np.floor(np.clip(pixels, 0, 1) * 255 + 0.5).astype("uint8").reshape(-1, 28, 28)
+    levels = np.floor(np.clip(pixels, 0, 1) * 255 + 0.5).astype("uint8")
+    return levels.reshape(-1, *image_shape(levels.shape[-1], shape))

@@ -20,6 +20,7 @@ PARAMETERS: dict[str, int | tuple[str, ...] | None] = {
     "batch_size": 1,
     "hidden_dim": 1,
     "latent_dim": 1,
+    "n_pixels": 1,
     "latent_activation": LATENT_ACTIVATIONS,
     "hidden_activation": HIDDEN_ACTIVATIONS,
     "loss": LOSSES,

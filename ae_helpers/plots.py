@@ -4,6 +4,7 @@ Whoever cannot see a figure gets its ``alt``: what it shows, in one sentence.
 """
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise, product
 from string import ascii_lowercase
@@ -16,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ae_helpers.legend import CLASS_COLOURS, name_places
+from ae_helpers.legend import CLASS_COLOURS, class_colours, name_places
 
 STYLE = {
     "figure.dpi": 100,
@@ -61,15 +62,15 @@ def show_digits(
     Parameters
     ----------
     rows
-        A row's name to its images: ``(n, 28, 28)`` or ``(n, 784)``; uint8 (0–255) or float
-        (0–1). All rows share that scale, black to white.
+        A row's name to its images: ``(n, height, width)``, or ``(n, pixels)`` of squares; uint8
+        (0–255) or float (0–1). All rows share that scale, black to white.
     labels
         One text for each column, above the first row.
 
     Raises
     ------
     ValueError
-        If there is no image.
+        If there is no image, or flat ones that are no squares.
     """
     n_columns = max((len(images) for images in rows.values()), default=0)
     if not n_columns:
@@ -98,7 +99,7 @@ def scatter_codes(
     codes
         ``(n, 2)`` float: z₁ and z₂ of each image.
     labels
-        ``(n,)`` whole numbers 0 to 9.
+        ``(n,)`` whole numbers or texts, of at most 30 classes.
     axis
         Where to draw; a new figure by default.
     size
@@ -124,35 +125,48 @@ def scatter_codes(
         )
     if labels.shape != (len(codes),):
         raise ValueError(f"There are {len(codes)} codes but labels of shape {labels.shape}.")
-    digits = np.unique(labels)
-    if digits.dtype.kind not in "iu" or digits[0] < 0 or digits[-1] > 9:
-        raise ValueError(
-            f"The labels are {labels.dtype} from {digits[0]} to {digits[-1]}: only whole numbers "
-            "from 0 to 9 have a colour each."
-        )
+    names, colours, index = class_colours(labels)
     if axis is None:
         _, axis = plt.subplots(figsize=(7, 6))
     # In the order given, so that no class lies on top of all others.
-    colours = np.array(CLASS_COLOURS)[labels]
-    axis.scatter(*codes.T, s=size, c=colours, linewidths=0, antialiased=False)
-    for digit in digits:
-        axis.scatter([], [], s=30, c=CLASS_COLOURS[digit], label=str(digit))
+    points = np.array(colours)[index]
+    axis.scatter(*codes.T, s=size, c=points, linewidths=0, antialiased=False)
+    keys = [axis.scatter([], [], s=30, c=colour) for colour in colours]
     box = axis.get_window_extent()
-    frequent = np.bincount(labels) >= 0.01 * len(labels)
-    named = frequent[labels]
-    places = axis.transData.transform(name_places(codes[named], labels[named])) - box.min
-    places = axis.transData.inverted().transform(_spread(places, 20, box.size) + box.min)
-    for digit, place in zip(np.flatnonzero(frequent), places, strict=True):
+    frequent = np.bincount(index) >= 0.01 * len(labels)
+    frequent &= len(names) > 1  # one class alone tells nothing
+    shorter = [_shortened(name, 12) for name in names]
+    longest = max(map(len, shorter))
+    size_of_name = name_size if longest < 3 else 0.6 * name_size
+    flat = min(1, 20 / (longest * size_of_name)), 1  # with x scaled by it, a gap has room for each
+    named = frequent[index]
+    places = np.empty((0, 2)) if not named.any() else name_places(codes[named], index[named])
+    places = (axis.transData.transform(places) - box.min) * flat
+    places = _spread(places, 20, box.size * flat) / flat + box.min
+    places = axis.transData.inverted().transform(places)
+    for k, place in zip(np.flatnonzero(frequent), places, strict=True):
         axis.annotate(
-            str(digit),
+            shorter[k],
             place,
             ha="center",
             va="center",
             weight="bold",
-            size=name_size,
+            size=size_of_name,
             path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
+            parse_math=False,
         )
-    axis.legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0)
+    axis.legend(
+        keys,
+        # matplotlib would hide those that begin with "_".
+        [" " * name.startswith("_") + _shortened(name, 25) for name in names],
+        title="digit" if labels.dtype.kind != "U" else "class",
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        handletextpad=0,
+        ncols=math.ceil(len(names) / 16),
+    )
+    for text in axis.get_legend().get_texts():
+        text.set_parse_math(False)
     axis.set(xlabel="z₁", ylabel="z₂")
     return axis
 
@@ -196,12 +210,14 @@ def show_grid(images: np.ndarray, z1: np.ndarray, z2: np.ndarray, alt: str) -> N
     ----------
     images
         ``(len(z2) * len(z1), 784)`` float in [0, 1], row by row from the lowest z₂, as
-        ``numpy.meshgrid(z1, z2)`` orders the points.
+        ``numpy.meshgrid(z1, z2)`` orders the points; other sizes as for `show_digits`.
     z1, z2
         The grid's coordinates along each axis, rising.
     """
-    rows = images.reshape(len(z2), len(z1), 28, 28)[::-1]  # the highest z₂ on top, as in a plot
-    canvas = rows.swapaxes(1, 2).reshape(len(z2) * 28, len(z1) * 28)
+    images = _as_unit_images(images)
+    high, wide = images.shape[1:]
+    rows = images.reshape(len(z2), len(z1), high, wide)[::-1]  # the highest z₂ on top, as in a plot
+    canvas = rows.swapaxes(1, 2).reshape(len(z2) * high, len(z1) * wide)
     half1, half2 = ((z[1] - z[0]) / 2 if len(z) > 1 else 0.5 for z in (z1, z2))
     extent = (z1[0] - half1, z1[-1] + half1, z2[0] - half2, z2[-1] + half2)
     # A pixel of a digit is a whole number of pixels on the screen, so that digits stay sharp.
@@ -309,9 +325,11 @@ def _draw_rows(
     for row, (name, images) in zip(axes, rows.items(), strict=True):
         for axis, image in zip(row, _as_unit_images(images), strict=False):
             axis.imshow(image, vmin=0, vmax=1, cmap="gray", interpolation="nearest")
-        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
+        row[0].text(
+            -0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", parse_math=False
+        )
     for axis, label in zip(axes[0], labels if labels is not None else (), strict=False):
-        axis.set_title(label)
+        axis.set_title(label, parse_math=False)
 
 
 def _spread(places: np.ndarray, gap: float, size: np.ndarray) -> np.ndarray:
@@ -329,5 +347,16 @@ def _spread(places: np.ndarray, gap: float, size: np.ndarray) -> np.ndarray:
 
 def _as_unit_images(images: np.ndarray) -> np.ndarray:
     images = np.asarray(images)
-    scale = 255 if images.dtype == np.uint8 else 1
-    return images.reshape(-1, 28, 28) / scale
+    if images.ndim < 3:
+        side = math.isqrt(images.shape[-1])
+        if side**2 != images.shape[-1]:
+            raise ValueError(
+                f"Rows of {images.shape[-1]} pixels are no square images: give them as an array "
+                "(n, height, width)."
+            )
+        images = images.reshape(-1, side, side)
+    return images / 255 if images.dtype == np.uint8 else images
+
+
+def _shortened(name: str, most: int) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"

@@ -55,6 +55,21 @@ class Run:
     encoder_weights: list[DenseLayer]
     decoder_weights: list[DenseLayer]
 
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of the images that the run is for."""
+        return self.params.get("n_pixels", N_PIXELS)
+
+    def check_images(self, images: np.ndarray) -> None:
+        """Refuse images ``(n, height, width)`` of another size than the run's: a ValueError."""
+        n_pixels, height, width = images[0].size, *images.shape[1:]
+        if n_pixels != self.n_pixels:
+            raise ValueError(
+                f"The run {self.name!r} is for images of {self.n_pixels} pixels, and these have "
+                f"{n_pixels} ({height} × {width}): name a run for this size, or train one on these "
+                "images with notebook 03."
+            )
+
     @cached_property
     def _models(self) -> tuple["keras.Model", "keras.Model", "keras.Model"]:
         from ae_helpers.model import build_autoencoder
@@ -134,6 +149,8 @@ def save_run(
         for layer in autoencoder.layers
         for part, array in zip(("kernel", "bias"), layer.get_weights(), strict=False)
     }
+    if (bias := weights.get("reconstruction.bias")) is not None and bias.size != N_PIXELS:
+        params["n_pixels"] = bias.size
     _check_history(history.history)  # refuse now what could not be loaded later
     _split_weights(weights, params)
 
@@ -213,7 +230,7 @@ def _split_weights(
 ) -> tuple[list[DenseLayer], list[DenseLayer]]:
     """Pair kernels, biases and activations, and hold their shapes against the parameters."""
     dense = []
-    inputs = N_PIXELS
+    inputs = params.get("n_pixels", N_PIXELS)
     for layer, units, activation in layer_plan(*_architecture(params)):
         kernel, bias = (weights.get(f"{layer}.{part}") for part in ("kernel", "bias"))
         expected = (inputs, units)
@@ -229,10 +246,11 @@ def _split_weights(
     return dense[:half], dense[half:]
 
 
-def _architecture(params: Mapping[str, Any]) -> tuple[int | list[int], int, str, str]:
+def _architecture(params: Mapping[str, Any]) -> tuple[int | list[int], int, str, str, int]:
     if lacking := [name for name in NETWORK if name not in params]:
         raise ValueError(f"the parameters lack {', '.join(lacking)}")
-    return *(params[name] for name in NETWORK), params.get("hidden_activation", "relu")
+    optional = params.get("hidden_activation", "relu"), params.get("n_pixels", N_PIXELS)
+    return *(params[name] for name in NETWORK), *optional
 
 
 def _write_run(folder: Path, files: Mapping[str, bytes]) -> None:

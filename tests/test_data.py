@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ae_helpers import data, data_name, load_mnist, prepare, split_validation
+from ae_helpers import data, data_name, load_images, load_mnist, prepare, split_validation
 
 
 @pytest.fixture
@@ -165,8 +165,8 @@ def test_a_named_file_that_is_missing_is_no_reason_to_take_other_data(monkeypatc
         load_mnist()
 
 
-def test_a_folder_is_no_data_file(tmp_path):
-    with pytest.raises(ValueError, match="is a folder"):
+def test_a_folder_without_pictures_is_no_data(tmp_path):
+    with pytest.raises(ValueError, match="there is no picture in it"):
         load_mnist(tmp_path)
 
 
@@ -274,8 +274,9 @@ def test_an_archive_with_a_password_is_refused(npz):
         ({"y_test": None}, "it lacks y_test"),
         ({"x_train": np.zeros((20, 784), "uint8")}, r"x_train is uint8 with shape \(20, 784\)"),
         ({"x_train": np.zeros((20, 28, 28))}, "x_train is float64"),
+        ({"x_train": np.zeros((20, 8, 8), "uint8")}, "x_train and x_test hold images of two sizes"),
         ({"x_test": np.zeros((0, 28, 28), "uint8")}, r"x_test is uint8 with shape \(0, 28, 28\)"),
-        ({"y_train": np.arange(20, dtype="uint8")}, "y_train holds labels other than"),
+        ({"y_train": np.arange(11, 31, dtype="uint8")}, "y_train holds labels other than"),
         ({"y_train": np.full(20, -1)}, "y_train holds labels other than"),
         ({"y_train": np.full(20, 0.5)}, "y_train holds labels other than"),
         ({"y_train": np.zeros(19, "uint8")}, r"y_train has shape \(19,\) for 20 images"),
@@ -302,3 +303,26 @@ def test_prepare_flattens_and_scales():
 def test_prepare_refuses_what_it_would_scale_wrongly(images):
     with pytest.raises(ValueError, match="it takes images as load_mnist"):
         prepare(images)
+
+
+def test_other_sources_come_as_squares_with_validation_last(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (70, 6, 9), dtype="uint8")
+    names = np.where(np.arange(70) % 2, "odd", "even")
+    np.savez(tmp_path / "own.npz", pictures=images, what=names)
+    (X_train, y_train), (X_test, y_test) = load_mnist(tmp_path / "own.npz")
+    _train, validation, test = load_images(tmp_path / "own.npz")
+    assert (X_train.shape, X_test.shape) == ((60, 9, 9), (10, 9, 9))
+    np.testing.assert_array_equal(X_test[:, 1:7], test.images)
+    np.testing.assert_array_equal(X_test[:, 0], test.images[:, 0])
+    _, (X_validation, y_validation) = split_validation(X_train, y_train)
+    np.testing.assert_array_equal(X_validation[:, 1:7], validation.images)
+    np.testing.assert_array_equal(y_validation, validation.labels)
+    assert data_name((X_train, y_train), (X_test, y_test)) == "not MNIST"
+
+
+def test_mnists_form_may_hold_images_of_another_size(tmp_path, tiny_arrays):
+    for part in ("x_train", "x_test"):
+        tiny_arrays[part] = tiny_arrays[part][:, :8, :8]
+    np.savez(tmp_path / "small.npz", **tiny_arrays)
+    (X_train, _), _ = load_mnist(tmp_path / "small.npz")
+    assert prepare(X_train).shape == (20, 64)

@@ -135,3 +135,12 @@ def test_the_board_is_shown_without_an_address():
     assert repr(board).startswith("DrawingBoard(empty)")
     board.pixels = b"\xff" * SIDE**2
     assert "with a drawing" in repr(board)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (64, 64), (20, 12)])
+def test_a_drawing_comes_in_the_size_that_is_asked_for(shape):
+    image = as_mnist(np.asarray(seven(paper=0, ink=255)), shape)
+    assert image.shape == shape
+    rows = np.flatnonzero(image.any(axis=1))
+    assert np.ptp(rows) + 1 == pytest.approx(min(shape) * 20 / 28, abs=1)
+    assert DrawingBoard(shape).image.shape == shape

@@ -149,7 +149,8 @@ def imports_of(path):
 @pytest.mark.parametrize(
     ("module", "below"),
     [
-        ("data", set()),
+        ("data", {"images"}),
+        ("images", set()),
         ("parameters", set()),
         ("model", {"parameters"}),
         ("legend", set()),

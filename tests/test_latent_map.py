@@ -8,7 +8,7 @@ import pytest
 
 from ae_helpers.legend import CLASS_COLOURS, name_places
 from ae_helpers.numpy_layers import apply_layers, to_uint8
-from ae_helpers.widgets.latent_map import MAX_IMAGES, LatentExplorer, latent_sliders
+from ae_helpers.widgets.latent_map import MAX_BYTES, LatentExplorer, latent_sliders
 
 random = np.random.default_rng(4)
 DECODER = [
@@ -142,9 +142,9 @@ def test_a_number_of_a_code_can_be_set_as_it_is():
         ({"points": POINTS[:0], "labels": LABELS[:0]}, "at least one digit"),
         ({"points": np.zeros((60, 3))}, r"points has shape \(60, 3\)"),
         ({"labels": LABELS[:-1]}, r"\(59,\) for 60 points"),
-        ({"labels": LABELS + 1}, "0 to 9"),
-        ({"labels": LABELS / 2}, "0 to 9"),
-        ({"labels": [f"class {i}" for i in range(60)]}, "at most ten"),
+        ({"labels": LABELS / 2}, "give whole numbers or texts"),
+        ({"labels": [f"class {i}" for i in range(60)]}, "60 classes: .* of at most 30 classes"),
+        ({"labels": np.arange(60)}, "60 classes: .* of at most 30 classes"),
         ({"images": IMAGES[:-1]}, r"\(59, 28, 28\) for 60 points"),
         ({"images": IMAGES / 255}, "float64"),
     ],
@@ -174,16 +174,17 @@ def test_points_labels_and_originals_stay_together():
 
 
 def test_more_than_10_mb_of_originals_are_thinned_evenly():
-    count = MAX_IMAGES + 2000
+    most = MAX_BYTES // 784
+    count = most + 2000
     labels = np.sort(np.arange(count) % 10)
     shown = explorer(
         points=random.normal(size=(count, 2)),
         labels=labels,
         images=np.zeros((count, 28, 28), dtype="uint8"),
     )
-    assert len(shown._images) == MAX_IMAGES * 784 <= 10_000_000
+    assert len(shown._images) == most * 784 <= 10_000_000
     assert len(shown._labels) == count
-    sent = np.bincount(np.frombuffer(shown._labels, "uint8")[:MAX_IMAGES])
+    sent = np.bincount(np.frombuffer(shown._labels, "uint8")[:most])
     assert sent.max() - sent.min() <= 1
 
 
@@ -276,3 +277,44 @@ def test_a_full_disk_leaves_the_page_that_is_there(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["the old one"]
+
+
+# -- own images
+
+
+WIDE_DECODER = [(np.eye(2, 96, dtype="float32"), np.zeros(96, "float32"), "sigmoid")]
+
+
+def test_images_that_are_no_squares_give_the_map_its_shape():
+    shown = explorer(decoder_weights=WIDE_DECODER, images=IMAGES[:, :8, :12])
+    assert shown.image.shape == tuple(shown._spec["shape"]) == (8, 12)
+    with pytest.raises(ValueError, match=r"96 pixels is not 9 × 9: give shape=\(height, width\)"):
+        explorer(decoder_weights=WIDE_DECODER)
+    sliders = latent_sliders(WIDE_DECODER, [[0, 0], [1, 1]], shape=(8, 12))
+    assert sliders.image.shape == (8, 12)
+
+
+def test_thirty_classes_have_thirty_colours():
+    classes = explorer(labels=np.arange(60) % 30 + 100)._spec["classes"]
+    assert [c["name"] for c in classes] == [str(n) for n in range(100, 130)]
+    assert len({c["colour"] for c in classes}) == 30
+
+
+def test_files_stay_with_their_points():
+    files = np.array([f"{i}.png" for i in range(60)])
+    shown = explorer(files=files, images=IMAGES)
+    assert shown._spec["files"] == files[shown._order].tolist()
+    with pytest.raises(ValueError, match=r"files has shape \(59,\) for 60 points"):
+        explorer(files=files[1:])
+
+
+def test_what_the_browser_selects_are_places_among_the_points_given():
+    shown, heard = explorer(), []
+    assert shown.selected.tolist() == []
+    shown.observe(lambda change: heard.append(change.new.tolist()), "selected")
+    chosen = np.array([4, 11, 30])
+    places = [int(np.flatnonzero(shown._order == i)[0]) for i in chosen]
+    shown._selected = memoryview(np.array(places, "<u4").tobytes())
+    assert shown.selected.tolist() == chosen.tolist() == heard[-1]
+    with pytest.raises(Exception, match="read-only"):
+        shown.selected = chosen

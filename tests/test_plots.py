@@ -87,9 +87,8 @@ def test_columns_have_their_labels_and_rows_may_be_shorter(shown, monkeypatch):
         ((40,), np.zeros(40, int), r"two numbers for each image; .* shape \(40,\)"),
         ((0, 2), np.zeros(0, int), r"at least one image.* shape \(0, 2\)"),
         ((40, 2), np.zeros(39, int), r"There are 40 codes but labels of shape \(39,\)"),
-        ((2, 2), [1.0, 2.0], "float64 from 1.0 to 2.0: only whole numbers"),
-        ((2, 2), [1, 10], "from 1 to 10: only"),
-        ((2, 2), ["shoe", "bag"], "from bag to shoe: only"),
+        ((2, 2), [1.0, 2.0], "float64 of 2 classes: give whole numbers or texts"),
+        ((31, 2), np.arange(31), "of 31 classes: .* of at most 30 classes"),
     ],
 )
 def test_a_scatter_refuses_what_it_cannot_draw(shape, labels, fault):
@@ -283,3 +282,36 @@ def test_every_text_of_a_figure_stands_out_from_the_paper(monkeypatch, codes):
     for text in shown:
         contrast = 1.05 / (luminance(text.get_color()) + 0.05)
         assert contrast >= 4.5, f"{text.get_text()}: {contrast:.1f}"
+
+
+def test_thirty_classes_with_odd_names_have_a_key_each(codes):
+    names = [f"${k}$ _{{" if k else "_first" for k in range(30)]
+    axis = plots.scatter_codes(codes[0], np.array(names)[np.arange(len(codes[0])) % 30])
+    axis.figure.canvas.draw()  # which would end in an error if "$" began a formula
+    told = [text.get_text().strip() for text in axis.get_legend().get_texts()]
+    assert told == sorted(names)
+    colours = {to_hex(colour) for colour in axis.collections[0].get_facecolors()}
+    assert len(colours) == 30
+    plt.close(axis.figure)
+
+
+def test_one_class_alone_has_no_name_in_the_plane(codes):
+    axis = plots.scatter_codes(codes[0], np.full(len(codes[0]), "no label"))
+    assert not axis.texts
+    plt.close(axis.figure)
+
+
+def test_images_of_any_shape_are_drawn_and_flat_ones_must_be_squares(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
+    wide = np.random.default_rng(0).random((4, 8, 12))
+    plots.show_digits({"wide": wide, "small": wide[:, :5, :5].reshape(4, 25)}, ALT)
+    plots.show_grid(wide, np.array([0, 1]), np.array([0, 1]), ALT)
+    rows, grid = figures
+    assert rows.axes[0].images[0].get_array().shape == (8, 12)
+    assert rows.axes[4].images[0].get_array().shape == (5, 5)
+    np.testing.assert_array_equal(grid.axes[0].images[0].get_array()[:8, :12], wide[2])
+    with pytest.raises(ValueError, match="Rows of 96 pixels are no square images"):
+        plots.show_digits({"wide": wide.reshape(4, 96)}, ALT)
+    for figure in figures:
+        plt.close(figure)

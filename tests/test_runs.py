@@ -418,3 +418,20 @@ def test_no_kill_and_no_crowd_loses_mixes_or_damages_a_run():
     for part, found in json.loads(done.stdout).items():
         assert set(found) <= {"whole", "saves", "steps", "leftovers"}, part
         assert found["whole"] > 0 and found["leftovers"] == 0, part
+
+
+def test_a_run_for_images_of_another_size_says_so_and_is_refused_for_others():
+    small, encoder, _ = build_autoencoder(8, n_pixels=60)
+    network = {"hidden_dim": 8, "latent_dim": 2, "latent_activation": "relu"}
+    save_run("small", small, HISTORY, network)
+    run = load_run("small")
+    assert (run.n_pixels, run.params["n_pixels"]) == (60, 60)
+    flat = np.random.default_rng(0).random((5, 60), dtype="float32")
+    expected = encoder.predict(flat, verbose=0)
+    np.testing.assert_allclose(apply_layers(run.encoder_weights, flat), expected, atol=1e-5)
+    np.testing.assert_allclose(run.encoder.predict(flat, verbose=0), expected, atol=1e-6)
+    run.check_images(np.zeros((1, 6, 10), "uint8"))
+    for images in (np.zeros((3, 8, 8), "uint8"), np.zeros((3, 28, 28), "uint8")):
+        with pytest.raises(ValueError, match=r"'small' is for images of 60 pixels, and these have"):
+            run.check_images(images)
+    assert "n_pixels" not in load_run("article").params

@@ -11,11 +11,16 @@ from PIL import Image, ImageOps
 
 SIDE = 112  # pixels of the board: 4 × 28
 LONGEST = 2000  # pixels of a photograph's longer side; a larger one is shrunk while it is read
-BOX = 20  # MNIST's digits fill a box of 20 × 20 pixels in the 28 × 28
+BOX = 20 / 28  # MNIST's digits fill a box of 20 × 20 pixels in the 28 × 28
 
 
 class DrawingBoard(anywidget.AnyWidget):
     """A board to draw a digit on with the pointer, and a button that clears it.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the image that it gives.
 
     Traits
     ------
@@ -34,12 +39,16 @@ class DrawingBoard(anywidget.AnyWidget):
     pixels = traitlets.CBytes(b"").tag(sync=True)  # C: the browser sends a memoryview
     _side = traitlets.Int(SIDE).tag(sync=True)
 
+    def __init__(self, shape: tuple[int, int] = (28, 28)) -> None:
+        super().__init__()
+        self.shape = shape
+
     @property
     def image(self) -> np.ndarray:
         """The drawing in MNIST's form: ``(28, 28)`` uint8, 0 (black) to 255 (white)."""
         if not self.pixels:
-            return np.zeros((28, 28), "uint8")
-        return as_mnist(np.frombuffer(self.pixels, "uint8").reshape(SIDE, SIDE))
+            return np.zeros(self.shape, "uint8")
+        return as_mnist(np.frombuffer(self.pixels, "uint8").reshape(SIDE, SIDE), self.shape)
 
     @traitlets.validate("pixels")
     def _check_pixels(self, proposal: dict) -> bytes:
@@ -56,13 +65,14 @@ class DrawingBoard(anywidget.AnyWidget):
         return f"DrawingBoard({state}): run this cell in JupyterLab to draw on it"
 
 
-def as_mnist(grey: np.ndarray) -> np.ndarray:
+def as_mnist(grey: np.ndarray, shape: tuple[int, int] = (28, 28)) -> np.ndarray:
     """Bring a light shape on black into the form of MNIST's digits.
 
     As LeCun et al. did (1998): scaled to fit a box of 20 × 20 pixels without a change of its
     proportions, then set into 28 × 28 with its centre of mass in the middle.
     It takes ``(height, width)`` uint8, 0 (black) to 255 (white), and returns ``(28, 28)`` uint8,
-    all black if nothing was drawn; anything else is a ValueError.
+    all black if nothing was drawn; anything else is a ValueError. Another shape has a box of the
+    same share.
 
     Examples
     --------
@@ -77,21 +87,23 @@ def as_mnist(grey: np.ndarray) -> np.ndarray:
             f"The drawing is {grey.dtype} with shape {grey.shape}; it must be uint8 with shape "
             "(height, width)."
         )
-    page = np.zeros((28, 28), "uint8")
+    page = np.zeros(shape, "uint8")
     if not grey.any():
         return page
     rows, columns = grey.any(axis=1).nonzero()[0], grey.any(axis=0).nonzero()[0]
-    shape = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = (max(1, round(BOX * n / max(shape.shape))) for n in shape.shape)
-    small = np.asarray(Image.fromarray(shape).resize((width, height), Image.Resampling.BOX))
+    drawn = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    box = BOX * min(shape)
+    height, width = (max(1, round(box * n / max(drawn.shape))) for n in drawn.shape)
+    small = np.asarray(Image.fromarray(drawn).resize((width, height), Image.Resampling.BOX))
     weight = small.astype(float) + 1e-9  # a faint dot may have vanished: then its middle counts
     centre = np.average(np.indices(small.shape), axis=(1, 2), weights=weight)
-    top, left = np.clip(np.round(13.5 - centre), 0, np.subtract(28, small.shape)).astype(int)
+    middle = (np.array(shape) - 1) / 2
+    top, left = np.clip(np.round(middle - centre), 0, np.subtract(shape, small.shape)).astype(int)
     page[top : top + height, left : left + width] = small
     return page
 
 
-def read_digit(path: str | os.PathLike) -> np.ndarray:
+def read_digit(path: str | os.PathLike, shape: tuple[int, int] = (28, 28)) -> np.ndarray:
     """Read a digit from an image file: a photograph of one on paper, a scan, a drawing.
 
     Parameters
@@ -99,6 +111,8 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
     path
         Any format that Pillow reads. One digit, dark on light or light on dark; which of the two
         is told by the image's border.
+    shape
+        Height and width of the image wanted.
 
     Returns
     -------
@@ -134,4 +148,4 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
         raise ValueError(f"Nothing stands out on {path}: use an image with one clear digit.")
     ink /= ink.max()
     ink[ink < 0.3] = 0  # shadows and the paper's grain
-    return as_mnist((255 * ink).astype("uint8"))
+    return as_mnist((255 * ink).astype("uint8"), shape)

@@ -5,8 +5,6 @@
 // one frame and works while the kernel is busy. From the top: the decoder, the nearest digit,
 // the points, the map that joins them, its two homes, and its looks.
 
-const SIDE = 28; // an image has SIDE × SIDE pixels
-const PIXELS = SIDE * SIDE;
 const TAP_RADIUS = 12; // CSS pixels within which a click means the point beside it
 const DRAG_START = 6; // CSS pixels that a pressed pointer moves before it is a drag
 const REST_RADIUS = 16; // CSS pixels that the pointer leaves a clicked point by to move on
@@ -38,7 +36,7 @@ export function readLayers(shapes, floats) {
   }));
 }
 
-// The 784 pixels, 0 to 255, of the point (x, y).
+// The pixels, 0 to 255, of the point (x, y).
 export function decode(layers, x, y) {
   let input = [x, y];
   for (const { units, kernel, bias, activate, out } of layers) {
@@ -186,20 +184,25 @@ const PARTS = `
             <line class="path" visibility="hidden" />
             <circle class="start" r="5" visibility="hidden" />
             <circle class="neighbour" r="5" visibility="hidden" />
+            <polygon class="lasso" />
             <g class="cursor"><circle class="halo" r="8" /><circle class="ring" r="8" /><circle class="dot" r="1.5" /></g>
           </svg>
+          <figure class="tip" hidden><canvas></canvas><figcaption></figcaption></figure>
         </div>
+      </div>
+      <div class="select" hidden>
+        <button type="button" aria-pressed="false">Select points</button> <span></span>
       </div>
       <div class="legend" role="group" aria-label="Classes shown"></div>
     </div>
     <div class="right">
       <div class="images">
         <figure class="decoded">
-          <canvas width="28" height="28" role="img" aria-label="The decoded digit"></canvas>
+          <canvas role="img" aria-label="The decoded digit"></canvas>
           <figcaption></figcaption>
         </figure>
         <figure class="original">
-          <canvas width="28" height="28" role="img" aria-label="The original"></canvas>
+          <canvas role="img" aria-label="The original"></canvas>
           <figcaption></figcaption>
         </figure>
       </div>
@@ -225,7 +228,7 @@ const PARTS = `
 // The map of `data`, built in `host`. `onMove(x, y)` is called once a frame at most, while the
 // reader moves the point; `showPoint`, `showPicture` and `remove` are for the home that it lives in.
 export class LatentMap {
-  constructor(host, { spec, weights, points, labels, images }, { onMove = () => {}, withSliders = false } = {}) {
+  constructor(host, { spec, weights, points, labels, images }, { onMove = () => {}, onSelect = null, withSliders = false } = {}) {
     this.shapes = spec.layers;
     this.layers = readLayers(spec.layers, weights);
     [this.xSpan, this.ySpan] = spec.ranges;
@@ -233,10 +236,14 @@ export class LatentMap {
     this.labels = labels;
     this.images = images;
     // With originals, "nearest" means the nearest of those: they are the first points.
-    this.searched = images.length ? images.length / PIXELS : labels.length;
+    [this.height, this.width] = spec.shape ?? [28, 28]; // of an image, in pixels
+    this.pixels = this.height * this.width;
+    this.searched = images.length ? images.length / this.pixels : labels.length;
     this.setPoints(points);
     this.shown = spec.classes.map(() => true);
     this.onMove = onMove;
+    this.onSelect = onSelect; // called with the indices of the points inside a lasso
+    this.files = spec.files; // where each of the searched points' images came from, if that is known
 
     [this.x, this.y] = spec.start;
     this.chosen = -1; // the digit clicked on, while the point rests there
@@ -245,6 +252,7 @@ export class LatentMap {
     this.walk = null; // {from: [x, y], to: [x, y], chosen: index at its end}
     this.walkStart = null; // when the walk that is playing began
     this.press = null; // where the pointer went down, while it is down
+    this.lasso = null; // the corners of a selection, [x, y] each, while select is pressed
     this.rest = null; // where the pointer rests after a click or a drag
     this.moved = false; // the reader moved the point since the last frame
     this.side = 0; // of the plot, in CSS pixels
@@ -288,15 +296,25 @@ export class LatentMap {
       strip: part(".strip"),
       replay: part(".walk button"),
       thinned: part("#thinned"),
+      lasso: part(".lasso"),
+      tip: part(".tip"),
+      select: part(".select button"),
+      selectText: part(".select span"),
       told: part(".told"),
     };
-    const { map, plot, images, original, sliders, thinned, replay } = this.parts;
+    const { map, plot, images, decoded, original, sliders, thinned, replay, select } = this.parts;
     const all = this.labels.length.toLocaleString("en");
     map.setAttribute("aria-label", `Latent map of ${all} digits`);
     thinned.hidden = this.searched === this.labels.length;
     thinned.textContent =
       `All ${all} digits are drawn. ${this.searched.toLocaleString("en")} of them, taken evenly from ` +
       "the classes, have their originals here; the nearest original is one of those.";
+    const tip = this.parts.tip.firstChild;
+    this.parts.tip.hidden = !this.files || this.images.length === 0;
+    for (const canvas of [decoded, original, tip]) {
+      setAll(canvas, { width: this.width, height: this.height });
+      canvas.style.aspectRatio = `${this.width} / ${this.height}`;
+    }
     original.hidden = this.images.length === 0;
     images.classList.toggle("single", original.hidden);
     sliders[0].parentElement.parentElement.hidden = !withSliders;
@@ -312,6 +330,14 @@ export class LatentMap {
       plot.addEventListener(name, method.bind(this));
     }
     replay.addEventListener("click", () => this.playWalk());
+    tip.style.width = `${this.width}px`; // its true size, a pixel for a pixel
+    select.parentElement.hidden = !this.onSelect;
+    select.addEventListener("click", () => {
+      this.lasso = this.lasso ? null : [];
+      select.setAttribute("aria-pressed", this.lasso !== null);
+      this.tellSelected(this.lasso ? "Draw around points; with Shift a rectangle; by keys: Enter at two corners." : "");
+      this.draw();
+    });
   }
 
   buildLegend() {
@@ -435,6 +461,10 @@ export class LatentMap {
     if (dx || dy) {
       const size = ([low, high]) => (high - low) * step;
       this.moveTo(this.x + dx * size(this.xSpan), this.y + dy * size(this.ySpan));
+    } else if (event.key === "Enter" && this.lasso) {
+      if (this.mark) this.select(corners(this.mark, [this.x, this.y]));
+      this.mark = this.mark ? null : [this.x, this.y];
+      this.draw();
     } else if (event.key === "Enter" && this.mark) {
       this.setWalk(this.mark, [this.x, this.y], this.chosen);
       this.playWalk();
@@ -458,6 +488,7 @@ export class LatentMap {
     this.parts.map.focus({ preventScroll: true });
     const place = this.fromPointer(event);
     this.press = { at: [event.clientX, event.clientY], place, dragged: false };
+    if (this.lasso) this.lasso = [place];
     this.moveTo(...place);
   }
 
@@ -466,7 +497,12 @@ export class LatentMap {
     if (this.press) {
       if (distance(event, this.press.at) > DRAG_START) this.press.dragged = true;
       if (!this.press.dragged) return;
-      this.mark = this.snap(this.press.place)[1];
+      if (this.lasso) {
+        const [first, place] = [this.press.place, this.fromPointer(event)];
+        this.lasso = event.shiftKey ? corners(first, place) : [...this.lasso, place];
+      } else {
+        this.mark = this.snap(this.press.place)[1];
+      }
     } else {
       if (event.pointerType === "touch" || this.walkStart !== null) return;
       if (this.rest && distance(event, this.rest) < REST_RADIUS) return;
@@ -481,7 +517,9 @@ export class LatentMap {
     const [chosen, end] = this.snap(this.fromPointer(event));
     this.rest = [event.clientX, event.clientY];
     this.moveTo(...end, chosen);
-    if (dragged) {
+    if (dragged && this.lasso) {
+      this.select(this.lasso);
+    } else if (dragged) {
       this.setWalk(this.snap(place)[1], end, chosen);
       // A finger has no other way to move the point: its walks wait for the button.
       if (event.pointerType !== "touch") this.playWalk();
@@ -494,6 +532,25 @@ export class LatentMap {
     this.draw();
   }
 
+  // -- selecting
+
+  // The points shown that lie inside a polygon.
+  select(polygon) {
+    this.lasso = polygon;
+    const inside = [];
+    for (let i = 0; i < this.labels.length; i++) {
+      if (this.shown[this.labels[i]] && isInside(this.pointAt(i), polygon)) inside.push(i);
+    }
+    this.tellSelected(`${inside.length.toLocaleString("en")} points selected.`);
+    this.onSelect(inside);
+    this.draw();
+  }
+
+  tellSelected(sentence) {
+    this.parts.selectText.textContent = sentence;
+    this.say(sentence);
+  }
+
   // -- walking
 
   setWalk(from, to, chosen) {
@@ -501,9 +558,9 @@ export class LatentMap {
     this.mark = null;
     const { walk, strip } = this.parts;
     walk.hidden = false;
-    strip.width = STRIP * (SIDE + 1) - 1;
-    strip.height = SIDE;
-    paint(strip, Array.from({ length: STRIP }, (_, k) => decode(this.layers, ...between(from, to, k / (STRIP - 1)))));
+    strip.width = STRIP * (this.width + 1) - 1;
+    strip.height = this.height;
+    this.paint(strip, Array.from({ length: STRIP }, (_, k) => decode(this.layers, ...between(from, to, k / (STRIP - 1)))));
     this.draw();
   }
 
@@ -563,7 +620,8 @@ export class LatentMap {
     const places = spread(centres, this.nameWidth, NAME_HEIGHT, this.side);
     this.classNames.forEach((text, c) => {
       const [x, y] = places[c];
-      setAll(text, { x, y: y + 6, visibility: this.shown[c] ? "visible" : "hidden" });
+      const named = this.shown[c] && this.classes.length > 1; // one class alone tells nothing
+      setAll(text, { x, y: y + 6, visibility: named ? "visible" : "hidden" });
     });
   }
 
@@ -581,7 +639,7 @@ export class LatentMap {
 
   drawFrame() {
     const { parts, x, y, chosen, picture, mark } = this;
-    paint(parts.decoded, [picture ?? decode(this.layers, x, y)]);
+    this.paint(parts.decoded, [picture ?? decode(this.layers, x, y)]);
     const [cx, cy] = this.toPlot(x, y);
     setAll(parts.cursor, { transform: `translate(${cx} ${cy})` });
 
@@ -591,10 +649,20 @@ export class LatentMap {
       const [nx, ny] = found < 0 ? [0, 0] : this.toPlot(...this.pointAt(found));
       setAll(parts.neighbour, { cx: nx, cy: ny, visibility: found < 0 ? "hidden" : "visible" });
       if (this.images.length) {
-        const blank = new Uint8Array(PIXELS);
-        paint(parts.original, [found < 0 ? blank : this.images.subarray(found * PIXELS, (found + 1) * PIXELS)]);
+        const blank = new Uint8Array(this.pixels);
+        const [from, to] = [found * this.pixels, (found + 1) * this.pixels];
+        const image = found < 0 ? blank : this.images.subarray(from, to);
+        this.paint(parts.original, [image]);
+        this.paint(parts.tip.firstChild, [image]);
+        parts.tip.lastChild.textContent = this.files?.[found]?.split("/").pop() ?? "";
+        // Beside the point, on the side where there is room.
+        const [ax, ay] = [nx > this.side / 2 ? "right" : "left", ny > this.side / 2 ? "bottom" : "top"];
+        const [dx, dy] = [Math.min(nx, this.side - nx), Math.min(ny, this.side - ny)];
+        parts.tip.style.cssText = `${ax}: ${dx + 12}px; ${ay}: ${dy + 12}px`;
       }
     }
+    const ends = (this.lasso ?? []).map((place) => this.toPlot(...place).join());
+    setAll(parts.lasso, { points: ends.join(" ") });
     const line = mark ? [mark, [x, y]] : this.walk && [this.walk.from, this.walk.to];
     setAll(parts.path, { visibility: line ? "visible" : "hidden" });
     setAll(parts.start, { visibility: line ? "visible" : "hidden" });
@@ -606,6 +674,19 @@ export class LatentMap {
     [parts.decodedText.textContent, parts.originalText.textContent] = this.captions();
     parts.place.textContent = this.coordinates();
     parts.sliders.forEach((slider, k) => (slider.value = [x, y][k]));
+  }
+
+  // Images side by side, a pixel apart.
+  paint(canvas, images) {
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const tile = context.createImageData(this.width, this.height);
+    images.forEach((image, k) => {
+      for (let i = 0; i < this.pixels; i++) {
+        tile.data[4 * i] = tile.data[4 * i + 1] = tile.data[4 * i + 2] = image[i];
+        tile.data[4 * i + 3] = 255;
+      }
+      context.putImageData(tile, k * (this.width + 1), 0);
+    });
   }
 
   // -- words
@@ -620,7 +701,8 @@ export class LatentMap {
     if (this.found < 0) return [decoded, "No class is switched on"];
     const what = this.images.length ? "original" : "digit";
     const name = this.classes[this.labels[this.found]].name;
-    return [decoded, `${this.chosen >= 0 ? "Chosen" : "Nearest"} ${what}: ${name}`];
+    const file = this.files?.length ? `, ${this.files[this.found]}` : "";
+    return [decoded, `${this.chosen >= 0 ? "Chosen" : "Nearest"} ${what}: ${name}${file}`];
   }
 
   sentence() {
@@ -637,18 +719,6 @@ export class LatentMap {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.telling);
   }
-}
-
-function paint(canvas, images) {
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const tile = context.createImageData(SIDE, SIDE);
-  images.forEach((image, k) => {
-    for (let i = 0; i < PIXELS; i++) {
-      tile.data[4 * i] = tile.data[4 * i + 1] = tile.data[4 * i + 2] = image[i];
-      tile.data[4 * i + 3] = 255;
-    }
-    context.putImageData(tile, k * (SIDE + 1), 0);
-  });
 }
 
 function addSvg(parent, tag, attributes, text = "") {
@@ -669,6 +739,20 @@ function clamp(value, low, high) {
 
 function between([ax, ay], [bx, by], share) {
   return [ax + share * (bx - ax), ay + share * (by - ay)];
+}
+
+function corners([ax, ay], [bx, by]) {
+  return [[ax, ay], [bx, ay], [bx, by], [ax, by]];
+}
+
+// A ray from the point to the right crosses the sides an odd number of times.
+function isInside([x, y], polygon) {
+  let inside = false;
+  polygon.forEach(([ax, ay], i) => {
+    const [bx, by] = polygon[(i + 1) % polygon.length];
+    if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) inside = !inside;
+  });
+  return inside;
 }
 
 function distance(event, [x, y]) {
@@ -702,6 +786,10 @@ function render({ model, el }) {
       model.set("x", x);
       model.set("y", y);
       sending = false;
+      model.save_changes();
+    },
+    onSelect(inside) {
+      model.set("_selected", new DataView(Uint32Array.from(inside).buffer));
       model.save_changes();
     },
   });
@@ -783,6 +871,14 @@ const STYLE = `
   .cursor .halo { stroke: var(--paper); stroke-width: 5; }
   .cursor .ring { stroke: var(--ink); stroke-width: 2; }
   .cursor .dot { fill: var(--ink); }
+  .lasso { fill: var(--accent); fill-opacity: 0.12; stroke: var(--accent); stroke-width: 1.5; }
+  .tip { display: none; position: absolute; pointer-events: none; max-width: 50%; padding: 3px; background: var(--paper); border: 1px solid var(--line); border-radius: 4px; }
+  .plot:hover .tip, .map:focus .tip { display: block; }
+  .plot .tip canvas { position: static; height: auto; border-radius: 0; }
+  .tip figcaption { padding: 0; font-size: 11px; }
+  .tip figcaption:empty { display: none; }
+  .select { padding: 4px 0 0 46px; color: var(--quiet); }
+  .select button[aria-pressed="true"] { border-color: var(--accent); color: var(--accent); }
   .legend { display: flex; flex-wrap: wrap; gap: 3px; padding: 4px 0 0 46px; }
   .legend button { display: inline-flex; align-items: center; padding: 2px 6px; border-radius: 12px; overflow-wrap: anywhere; text-align: start; }
   .legend button::before { content: ""; width: 9px; height: 9px; flex: none; margin-right: 4px; border-radius: 50%; border: 2px solid var(--class); background: var(--class); }

@@ -10,14 +10,24 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from ae_helpers.legend import CLASS_COLOURS, name_places
-from ae_helpers.numpy_layers import DenseLayer, apply_layers, check_decoder, to_uint8
+from ae_helpers.legend import class_colours, name_places
+from ae_helpers.numpy_layers import (
+    DenseLayer,
+    apply_layers,
+    check_decoder,
+    image_shape,
+    to_uint8,
+)
 from ae_helpers.widgets.page import write_page
 
-MAX_IMAGES = 10_000_000 // 784  # originals sent to the browser: 10 MB
+MAX_BYTES = 10_000_000  # of originals sent to the browser
 
 
-def latent_sliders(decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -> "LatentSliders":
+def latent_sliders(
+    decoder_weights: Sequence[DenseLayer],
+    z_range: np.ndarray,
+    shape: tuple[int, int] | None = None,
+) -> "LatentSliders":
     """Make two sliders, z₁ and z₂, and the digit that the decoder draws for them.
 
     Each move is a message to Python and back: NumPy decodes, Pillow draws. That is enough for
@@ -26,10 +36,12 @@ def latent_sliders(decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -
     Parameters
     ----------
     decoder_weights
-        ``load_run(name).decoder_weights``: from 2 inputs to 784 pixels.
+        ``load_run(name).decoder_weights``: from 2 inputs to an image's pixels.
     z_range
         ``(2, 2)``: in row 0 the lowest z₁ and z₂, in row 1 the highest, as
         ``np.percentile(codes, [1, 99], axis=0)`` gives them.
+    shape
+        Height and width of an image, if it is no square.
 
     Returns
     -------
@@ -47,7 +59,7 @@ def latent_sliders(decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -
     >>> sliders
     LatentSliders(z1 from 0 to 12.3, z2 from 0 to 9.8): run this cell in JupyterLab to move them
     """
-    return LatentSliders(decoder_weights, z_range)
+    return LatentSliders(decoder_weights, z_range, shape)
 
 
 class LatentSliders(ipywidgets.VBox):
@@ -57,8 +69,14 @@ class LatentSliders(ipywidgets.VBox):
     y = traitlets.CFloat()
     image = traitlets.Instance(np.ndarray, read_only=True)
 
-    def __init__(self, decoder_weights: Sequence[DenseLayer], z_range: np.ndarray) -> None:
+    def __init__(
+        self,
+        decoder_weights: Sequence[DenseLayer],
+        z_range: np.ndarray,
+        shape: tuple[int, int] | None = None,
+    ) -> None:
         self._layers = check_decoder(decoder_weights)
+        self._shape = image_shape(self._layers[-1][1].size, shape)
         self._low, self._high = _check_range(z_range)
         self._digit = ipywidgets.Image(format="png", width=280, height=280)
         sliders = [
@@ -85,7 +103,8 @@ class LatentSliders(ipywidgets.VBox):
 
     def _draw(self, _change: traitlets.Bunch | None = None) -> None:
         # Runs on another thread than the cells: NumPy and bytes only, no pyplot, no Keras.
-        self.set_trait("image", to_uint8(apply_layers(self._layers, [[self.x, self.y]]))[0])
+        decoded = apply_layers(self._layers, [[self.x, self.y]])
+        self.set_trait("image", to_uint8(decoded, self._shape)[0])
         self._digit.value = to_png(self.image, size=280)
 
 
@@ -105,14 +124,18 @@ class LatentExplorer(anywidget.AnyWidget):
     Parameters
     ----------
     decoder_weights
-        ``load_run(name).decoder_weights``: from 2 inputs to 784 pixels.
+        ``load_run(name).decoder_weights``: from 2 inputs to an image's pixels.
     points
         ``(n, 2)``, the codes of n real digits, n ≥ 1.
     labels
-        ``(n,)``, their classes: whole numbers 0 to 9, or up to ten different names.
+        ``(n,)``, their classes: whole numbers or texts, at most 30 different ones.
     images
-        ``(n, 28, 28)`` uint8, the originals, to be shown beside what is decoded. At most 12,755
-        of them (10 MB) are sent, taken evenly from the classes; the widget says so.
+        ``(n, 28, 28)`` uint8, the originals, to be shown beside what is decoded. At most 10 MB of
+        them (12,755) are sent, taken evenly from the classes; the widget says so. Images that are
+        no squares must be given: their height and width are the map's.
+    files
+        ``(n,)`` texts, where each image came from, as `load_images` gives them. They are shown
+        with the images.
 
     Attributes
     ----------
@@ -121,6 +144,9 @@ class LatentExplorer(anywidget.AnyWidget):
         map moves; link them to sliders with ``ipywidgets.jslink``, or take `sliders`.
     image : numpy.ndarray
         ``(28, 28)`` uint8, the digit shown. An image that you set is shown until the next move.
+    selected : numpy.ndarray
+        Indices of the points inside the lasso or rectangle that was drawn last, in rising order;
+        only of classes that are shown. ``images[explorer.selected]`` are their originals.
 
     Raises
     ------
@@ -144,6 +170,7 @@ class LatentExplorer(anywidget.AnyWidget):
     x = traitlets.CFloat().tag(sync=True)
     y = traitlets.CFloat().tag(sync=True)
     image = traitlets.TraitType()  # anything comes to _check_image, None too
+    selected = traitlets.Instance(np.ndarray, read_only=True)
 
     _spec = traitlets.Dict().tag(sync=True)
     _weights = traitlets.Bytes().tag(sync=True)
@@ -151,6 +178,7 @@ class LatentExplorer(anywidget.AnyWidget):
     _labels = traitlets.Bytes().tag(sync=True)
     _images = traitlets.Bytes().tag(sync=True)
     _picture = traitlets.Bytes().tag(sync=True)  # an image set from Python, else empty
+    _selected = traitlets.CBytes(b"").tag(sync=True)  # C: the browser sends a memoryview
 
     def __init__(
         self,
@@ -159,15 +187,27 @@ class LatentExplorer(anywidget.AnyWidget):
         points: np.ndarray,
         labels: Sequence,
         images: np.ndarray | None = None,
+        files: Sequence[str] | None = None,
     ) -> None:
         self._layers = check_decoder(decoder_weights)
         points = _check_points(points)
-        names, colours, index = _check_labels(labels, len(points))
-        images = _check_images(images, len(points))
+        if np.shape(labels) != (len(points),):
+            raise ValueError(
+                f"labels has shape {np.shape(labels)} for {len(points)} points: give one for each."
+            )
+        names, colours, index = class_colours(labels)
+        n_pixels = self._layers[-1][1].size
+        self._shape = image_shape(n_pixels, None if images is None else np.shape(images)[1:])
+        images = _check_images(images, len(points), self._shape)
         places = name_places(points, index).tolist()
         self._ranges = [_padded(column) for column in points.T]
         start = np.median(points, axis=0).tolist()
-        order = _evenly(index)
+        if files is not None and np.shape(files) != (len(points),):
+            raise ValueError(
+                f"files has shape {np.shape(files)} for {len(points)} points: give one for each."
+            )
+        self._order = order = _evenly(index)
+        most = len(points) if not images.size else MAX_BYTES // n_pixels
         super().__init__(
             x=start[0],
             y=start[1],
@@ -175,6 +215,8 @@ class LatentExplorer(anywidget.AnyWidget):
             _spec={
                 "layers": [[*kernel.shape, activation] for kernel, _, activation in self._layers],
                 "ranges": self._ranges,
+                "shape": self._shape,
+                "files": [] if files is None else [str(files[i]) for i in order[:most]],
                 "classes": [
                     {"name": name, "colour": colour, "place": place}
                     for name, colour, place in zip(names, colours, places, strict=True)
@@ -186,7 +228,7 @@ class LatentExplorer(anywidget.AnyWidget):
             ),
             _points=points[order].astype("<f4").tobytes(),
             _labels=index[order].astype("uint8").tobytes(),
-            _images=images[order[:MAX_IMAGES]].tobytes(),
+            _images=images[order[:most]].tobytes(),
         )
 
     def __repr__(self) -> str:
@@ -237,11 +279,19 @@ class LatentExplorer(anywidget.AnyWidget):
     @traitlets.validate("image")
     def _check_image(self, proposal: traitlets.Bunch) -> np.ndarray:
         image = np.asarray(proposal.value)
-        if image.shape != (28, 28) or image.dtype != np.uint8:
+        if image.shape != self._shape or image.dtype != np.uint8:
             raise ValueError(
-                f"image is {image.dtype} with shape {image.shape}: it must be uint8, (28, 28)."
+                f"image is {image.dtype} with shape {image.shape}: it must be uint8, {self._shape}."
             )
         return image
+
+    @traitlets.default("selected")
+    def _none_selected(self) -> np.ndarray:
+        return np.empty(0, "int64")
+
+    @traitlets.observe("_selected")
+    def _on_select(self, _change: traitlets.Bunch) -> None:
+        self.set_trait("selected", np.sort(self._order[np.frombuffer(self._selected, "<u4")]))
 
     @traitlets.observe("x", "y")
     def _on_move(self, _change: traitlets.Bunch) -> None:
@@ -254,12 +304,13 @@ class LatentExplorer(anywidget.AnyWidget):
 
     def _decode(self, x: float, y: float) -> np.ndarray:
         # Runs on another thread than the cells: NumPy and bytes only, no pyplot, no Keras.
-        return to_uint8(apply_layers(self._layers, [[x, y]]))[0]
+        return to_uint8(apply_layers(self._layers, [[x, y]]), self._shape)[0]
 
 
 def to_png(image: np.ndarray, size: int) -> bytes:
-    """Draw an image ``(28, 28)`` uint8 as a PNG of size × size, each pixel a sharp square."""
-    picture = Image.fromarray(image).resize((size, size), Image.Resampling.NEAREST)
+    """Draw an image uint8 as a PNG, its longer side of this size, each pixel a sharp square."""
+    height, width = (size * side // max(image.shape) for side in image.shape)
+    picture = Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST)
     file = io.BytesIO()
     picture.save(file, format="png", compress_level=1)
     return file.getvalue()
@@ -311,30 +362,14 @@ def _check_points(points: np.ndarray) -> np.ndarray:
     return points
 
 
-def _check_labels(labels: Sequence, count: int) -> tuple[list[str], Sequence[str], np.ndarray]:
-    """Return the classes' names and colours, and each point's index among them."""
-    labels = np.asarray(labels)
-    if labels.shape != (count,):
-        raise ValueError(
-            f"labels has shape {labels.shape} for {count} points: give one label for each."
-        )
-    values, index = np.unique(labels, return_inverse=True)
-    names, ten = [str(value) for value in values], len(CLASS_COLOURS)
-    if labels.dtype.kind in "iu" and values[0] >= 0 and values[-1] < ten:
-        return names, [CLASS_COLOURS[value] for value in values], index
-    if labels.dtype.kind == "U" and len(values) <= ten:
-        return names, CLASS_COLOURS[: len(values)], index
-    raise ValueError("labels must be whole numbers 0 to 9, or at most ten different names.")
-
-
-def _check_images(images: np.ndarray | None, count: int) -> np.ndarray:
+def _check_images(images: np.ndarray | None, count: int, shape: tuple[int, int]) -> np.ndarray:
     if images is None:
         return np.empty((count, 0), dtype="uint8")
     images = np.asarray(images)
-    if images.shape != (count, 28, 28) or images.dtype != np.uint8:
+    if images.shape != (count, *shape) or images.dtype != np.uint8:
         raise ValueError(
             f"images is {images.dtype} with shape {images.shape} for {count} points: give uint8 "
-            f"with shape ({count}, 28, 28)."
+            f"with shape {(count, *shape)}."
         )
     return images
 

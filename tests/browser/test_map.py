@@ -3,11 +3,13 @@
 import inspect
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from lab import settle, wait_until
+from matplotlib.path import Path as PolygonPath
 
 from ae_helpers.numpy_layers import apply_layers, to_uint8
 from ae_helpers.widgets import latent_map
@@ -619,3 +621,122 @@ def test_the_data_of_a_page_is_plain_json(html):
     text = html.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0]
     assert "<" not in text
     assert set(json.loads(text)) == {"spec", "packed"}
+
+
+# -- own images: another size, names, files, and a cluster pulled out
+
+
+EVIL = "</script><img src=x onerror=document.title='caught'>"
+
+
+@pytest.fixture
+def open_own(new_page, tmp_path):
+    """Open a page of images 12 × 8 in 30 classes with names, each with the name of its file."""
+    own_decoder = [
+        (*decoder[0][:2], "relu"),
+        (decoder[1][0][:, :96], decoder[1][1][:96], "sigmoid"),
+    ]
+    names = np.array([f"{k} {EVIL}" for k in range(30)])
+    own = LatentExplorer(
+        own_decoder,
+        points=points,
+        labels=names[np.arange(300) % 30],
+        images=images[:, :12, :8].copy(),
+        files=[f"{EVIL}/{i}.png" for i in range(300)],
+    )
+    page = new_page(**WIDE, offline=True)
+    page.goto(own.export_html(tmp_path / "own.html").as_uri())
+    page.locator(".decoded figcaption", has_text="Decoded").wait_for()
+    return page, own, own_decoder
+
+
+def test_images_of_another_size_are_decoded_and_shown_in_their_proportions(open_own):
+    page, own, own_decoder = open_own
+    page.mouse.move(*on_screen(page, own, 2, 5))
+    settle(page)
+    canvas = page.locator(".decoded canvas")
+    shown_pixels = canvas.evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, 8, 12).data].filter((_, i) => i % 4 === 0)"
+    )
+    expected = to_uint8(apply_layers(own_decoder, [place(page)]), (12, 8))[0]
+    assert np.abs(np.reshape(shown_pixels, (12, 8)) - expected.astype(int)).max() <= 12
+    box = canvas.bounding_box()
+    assert box["height"] / box["width"] == pytest.approx(12 / 8, abs=0.02)
+
+
+def test_a_points_picture_stands_beside_it_at_its_true_size_with_its_file(open_own):
+    page, own, _ = open_own
+    tip = page.locator(".tip")
+    assert not tip.is_visible()
+    page.mouse.move(*on_screen(page, own, *points[40]))
+    settle(page)
+    box = tip.locator("canvas").bounding_box()
+    assert (box["width"], box["height"]) == pytest.approx((8, 12), abs=0.1)
+    assert tip.text_content() == "40.png"
+    page.mouse.move(5, 5)
+    assert not tip.is_visible()
+    page.locator(".map").focus()
+    assert tip.is_visible()
+
+
+def test_names_and_files_are_text_whatever_they_hold(open_own):
+    page, own, _ = open_own
+    page.mouse.move(*on_screen(page, own, *points[40]))
+    settle(page)
+    assert page.title() != "caught"
+    assert page.locator("#map img").count() == 0
+    assert page.locator(".legend button").nth(0).text_content() == f"0 {EVIL}"
+    assert f", {EVIL}/40.png" in page.locator(".original figcaption").text_content()
+
+
+def inside(corners):
+    """Return which points lie in a polygon; none may be too near its sides to tell."""
+    path = PolygonPath([*corners, corners[0]], closed=True)
+    sides = np.concatenate([np.linspace(a, b, 200) for a, b in pairwise([*corners, corners[0]])])
+    assert np.abs(points[:, None] - sides).max(axis=2).min() > 0.02
+    return np.flatnonzero(path.contains_points(points)).tolist()
+
+
+def test_a_lasso_and_a_rectangle_have_exactly_the_points_inside(notebook, lab, shown):
+    page = notebook("print(*shown.selected)")
+    select = page.locator(".select button")
+
+    def chosen():
+        return [int(i) for i in lab.run(page, 1).split()]
+
+    assert chosen() == []
+
+    def draw(corners, *, shift=False):
+        lab.show(page, 0)
+        page.mouse.move(*on_screen(page, shown, *corners[0]))
+        page.mouse.down()
+        if shift:
+            page.keyboard.down("Shift")
+        for corner in corners[1:]:
+            page.mouse.move(*on_screen(page, shown, *corner), steps=5)
+        page.mouse.up()
+        page.keyboard.up("Shift")
+        settle(page)
+        return page.locator(".select span").text_content()
+
+    select.click()
+    lasso = [(1.7, -0.6), (7.7, 1), (7.9, 5.9), (4.9, 3.6), (1.3, 6)]
+    told = draw(lasso)
+    expected = inside(lasso)
+    assert told == f"{len(expected)} points selected." and len(expected) == 87
+    wait_until(page, lambda: chosen() == expected)
+
+    left, low, right, high = 1.5, 1.4, 7.6, 6.7
+    draw([(left, low), (8, 2), (right, high)], shift=True)
+    expected = inside([(left, low), (right, low), (right, high), (left, high)])
+    wait_until(page, lambda: chosen() == expected)
+
+    page.locator(".legend button").nth(3).click()  # what is hidden is not selected
+    told = draw(lasso)
+    expected = [i for i in inside(lasso) if labels[i] != 3]
+    wait_until(page, lambda: chosen() == expected)
+
+    select.click()
+    draw([(1, 1.5), (5, 4.5)])
+    assert page.locator(".walk").is_visible(), "a drag is a walk again"
+    assert chosen() == expected
