@@ -31,10 +31,11 @@ def owned_by(name: str, text: str) -> str:
 
 
 def course_files() -> list[Path]:
-    """Return the files of the course that are text."""
+    """Return the files of the course that are text, but for this one and its example."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True)
-    paths = [REPOSITORY / name for name in listed.stdout.decode().split("\0") if name]
-    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()]
+    paths = {REPOSITORY / name for name in listed.stdout.decode().split("\0") if name}
+    paths = sorted(path for path in paths - {Path(__file__).resolve()} if path.is_file())
+    return [path for path in paths if b"\0" not in path.read_bytes()]
 
 
 def main() -> None:

@@ -21,6 +21,13 @@ NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("*.ipynb"))
 SLUGS = [path.stem for path in NOTEBOOKS]
 
 
+@pytest.fixture(scope="session")
+def pages(site):
+    """All pages, read once, by their file's name."""
+    names = sorted(path.name for path in site.glob("*.html"))
+    return {name: BeautifulSoup((site / name).read_text(), "html.parser") for name in names}
+
+
 # ---- Against the notebooks ----
 
 
@@ -75,16 +82,16 @@ def test_a_page_holds_every_text_and_figure_of_its_notebook_and_nothing_else(sit
     assert article.get_text().split() == []
 
 
-def test_every_link_within_the_site_leads_somewhere(site):
-    pages = {path.name: path.read_text() for path in site.glob("*.html")}
-    for name, text in pages.items():
-        nodes = BeautifulSoup(text, "html.parser").find_all(["a", "link", "script", "img"])
+def test_every_link_within_the_site_leads_somewhere(site, pages):
+    places = {name: {node["id"] for node in page.find_all(id=True)} for name, page in pages.items()}
+    for name, page in pages.items():
+        nodes = page.find_all(["a", "link", "script", "img"])
         links = [node.get("href") or node.get("src") or "" for node in nodes]
         for link in (link for link in links if not re.match("https?:|data:", link)):
             file, _, place = link.partition("#")
             assert not file or (site / file).exists(), f"{name}: {link}"
             if place and (file or name) in pages:
-                assert f'id="{place}"' in pages[file or name], f"{name}: {link}"
+                assert place in places[file or name], f"{name}: {link}"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=SLUGS)
@@ -136,13 +143,12 @@ def test_a_widget_of_a_new_cell_comes_alive_without_more_ado(tmp_path, widget, k
     assert f'"kind": "{kind}"' in zlib.decompress(base64.b64decode(packed)).decode()
 
 
-def test_each_word_of_the_glossary_is_linked_where_a_chapter_first_uses_it(site):
-    glossary = BeautifulSoup((site / "glossary.html").read_text(), "html.parser")
-    words = {heading["id"] for heading in glossary.find_all("h2")}
+def test_each_word_of_the_glossary_is_linked_where_a_chapter_first_uses_it(pages):
+    words = {heading["id"] for heading in pages["glossary.html"].find_all("h2")}
     linked = set()
     for slug in SLUGS:
-        page = BeautifulSoup((site / f"{slug}.html").read_text(), "html.parser")
-        links = [link["href"].partition("#")[2] for link in page.find_all("a", class_="term")]
+        terms = pages[f"{slug}.html"].find_all("a", class_="term")
+        links = [link["href"].partition("#")[2] for link in terms]
         assert len(links) == len(set(links)), f"{slug} links a word twice"
         linked |= set(links)
     assert linked == words
