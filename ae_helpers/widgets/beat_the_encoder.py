@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DIGITS = 30  # to be played: three games of ten rounds; the other images are points only
 MOST_POINTS = 5000
-SIDE = 120  # of the grid that is searched
+SIDE = 150  # of the grid that is searched
 KEPT = 3  # each third point of it is in the landscape that can be shown
 
 
