@@ -12,7 +12,8 @@ const ROUNDS = 10;
 const STEPS = 40; // downhill, at most
 const SMALL = 0.01; // of the plane: one press of an arrow key
 const WORST = 0.12; // the mean squared error at which the bar is full
-const PLAYERS = { you: "You", encoder: "Encoder", grid: "Best of a grid", walk: "Downhill from you" };
+const PLAYERS = { you: "You", encoder: "E: encoder", grid: "G: best of a grid", walk: "D: downhill from you" };
+const BESIDE = { encoder: [-13, 5], grid: [13, 5], walk: [0, -8] }; // where its letter stands
 
 // ---- Errors, and the walk ------------------------------------------------------------------
 
@@ -286,12 +287,11 @@ export class Game {
     parts.marks.replaceChildren();
     if (!this.found) return;
     parts.path.setAttribute("points", this.path.map((place) => this.toPlot(place).join(",")).join(" "));
-    for (const name of ["encoder", "grid", "walk"]) {
+    for (const [name, [right, down]] of Object.entries(BESIDE)) {
       const [x, y] = this.toPlot(this.found[name]);
-      const mark = document.createElementNS("http://www.w3.org/2000/svg", "text");
-      for (const [key, value] of Object.entries({ x, y: y + 6, class: name })) mark.setAttribute(key, value);
-      mark.textContent = { encoder: "E", grid: "G", walk: "D" }[name];
-      parts.marks.append(mark);
+      const letter = addSvg(parts.marks, "text", { x: x + right, y: y + down });
+      letter.textContent = PLAYERS[name][0];
+      addSvg(parts.marks, "circle", { cx: x, cy: y, r: 4 });
     }
   }
 
@@ -310,6 +310,13 @@ function paint(canvas, values) {
   const tile = context.createImageData(canvas.width, canvas.height);
   values.forEach((value, i) => tile.data.set([255 * value, 255 * value, 255 * value, 255], 4 * i));
   context.putImageData(tile, 0, 0);
+}
+
+function addSvg(parent, tag, attributes) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  parent.append(node);
+  return node;
 }
 
 function clamp(value, low, high) {
@@ -355,6 +362,7 @@ const STYLE = `
   .faint { opacity: 0.35; }
   .path { fill: none; stroke: var(--ink); stroke-width: 1.5; }
   .marks text { fill: var(--ink); font-size: 17px; font-weight: 700; text-anchor: middle; stroke: var(--paper); stroke-width: 4px; paint-order: stroke; }
+  .marks circle { fill: var(--accent); stroke: var(--paper); stroke-width: 1.5; }
   .cursor { fill: none; }
   .halo { stroke: var(--paper); stroke-width: 5; }
   .ring { stroke: var(--ink); stroke-width: 2; }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import anywidget
 import numpy as np
@@ -11,9 +11,6 @@ import traitlets
 from ae_helpers.legend import CLASS_COLOURS
 from ae_helpers.numpy_layers import apply_layers, check_decoder
 from ae_helpers.widgets.page import bundle, write_page
-
-if TYPE_CHECKING:
-    from ae_helpers.runs import Run
 
 DIGITS = 30  # to be played: three games of ten rounds; the other images are points only
 MOST_POINTS = 5000
@@ -31,7 +28,8 @@ class BeatTheEncoder(anywidget.AnyWidget):
     Parameters
     ----------
     run
-        A run of `load_run` with a code of two numbers.
+        A run of `load_run` with a code of two numbers: what has its ``encoder_weights`` and
+        ``decoder_weights``.
     images
         ``(n, 28, 28)`` uint8, n ≥ 10. The first 30 are played, ten a game; the codes of the first
         5,000 are the points on the map.
@@ -59,7 +57,7 @@ class BeatTheEncoder(anywidget.AnyWidget):
     _images = traitlets.Bytes().tag(sync=True)
     _landscapes = traitlets.Bytes().tag(sync=True)
 
-    def __init__(self, run: "Run", images: np.ndarray, labels: Sequence | None = None) -> None:
+    def __init__(self, run: Any, images: np.ndarray, labels: Sequence | None = None) -> None:
         layers = check_decoder(run.decoder_weights)
         images, labels = _check_images(images), _check_labels(labels, len(images))
         flat = images.reshape(len(images), -1).astype("float32") / 255
