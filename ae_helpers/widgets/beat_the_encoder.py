@@ -124,13 +124,10 @@ def _check_labels(labels: Sequence | None, count: int) -> np.ndarray:
     if labels is None:
         return np.zeros(count, "uint8")
     labels = np.asarray(labels)
-    if (
-        labels.shape != (count,)
-        or labels.dtype.kind not in "iu"
-        or not np.isin(labels, range(10)).all()
-    ):
+    whole = labels.dtype.kind in "iu" and np.isin(labels, range(10)).all()
+    if labels.shape != (count,) or not whole:
         raise ValueError(
-            f"labels is {labels.dtype} with shape {labels.shape} for {count} images: give a whole "
-            "number 0 to 9 for each, or none at all."
+            f"labels is {labels.dtype} with shape {labels.shape} for {count} images: give "
+            "a whole number 0 to 9 for each, or none at all."
         )
     return labels.astype("uint8")
