@@ -75,6 +75,15 @@ def test_what_cannot_be_played_is_refused_in_words(images, labels, fault):
         BeatTheEncoder(RUN, images, labels)
 
 
+def test_a_run_for_other_images_is_refused_in_words():
+    small = [(np.zeros((2, 64)), np.zeros(64), "sigmoid")]
+    run = SimpleNamespace(
+        encoder_weights=[(np.zeros((64, 2)), np.zeros(2), "relu")], decoder_weights=small
+    )
+    with pytest.raises(ValueError, match="for images of 64 pixels: the game takes 784"):
+        BeatTheEncoder(run, IMAGES)
+
+
 def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
     page = BeatTheEncoder(RUN, IMAGES).export_html(tmp_path / "game.html", "A <game>").read_text()
     assert "A &lt;game&gt;" in page and "import {" not in page

@@ -59,6 +59,9 @@ class BeatTheEncoder(anywidget.AnyWidget):
 
     def __init__(self, run: Any, images: np.ndarray, labels: Sequence | None = None) -> None:
         layers = check_decoder(run.decoder_weights)
+        ends = run.encoder_weights[0][0].shape[0], layers[-1][1].size
+        if ends != (784, 784):
+            raise ValueError(f"This run is for images of {ends[0]} pixels: the game takes 784.")
         images, labels = _check_images(images), _check_labels(labels, len(images))
         flat = images.reshape(len(images), -1).astype("float32") / 255
         codes = apply_layers(run.encoder_weights, flat)
