@@ -23,6 +23,7 @@ _HOME = {
     "latent_sliders": "widgets.latent_map",
     "LatentExplorer": "widgets.latent_map",
     "Playground": "widgets.playground",
+    "BeatTheEncoder": "widgets.beat_the_encoder",
 }
 
 __all__ = list(_HOME)

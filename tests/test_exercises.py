@@ -70,6 +70,11 @@ alarms = np.arange(100) < np.array([[10], [5]])
 alarms[1] = np.roll(alarms[1], 10)  # none rings twice
 
 together = 1 - np.prod(1 - alarms.mean(axis=1))
+# A decoder that gives its point back, and one image at (1, 2), coded as (0, 2).
+copier = [(np.eye(2, 784), np.zeros(784), "linear")]
+at_1_2 = np.eye(784)[:2].T @ [1, 2]
+before = np.linspace(0.01, 0.05, 40)
+after = before * np.repeat([0.8, 0.95, 1.2], [12, 18, 10])  # 12 gain a fifth, 18 a little
 
 # name of the check: the truth, plausible wrong answers, the further arguments
 CASES = {
@@ -121,6 +126,13 @@ CASES = {
     "check_components": (5, [4, 6, 0, 9, 4.5], (PCA(8).fit(five_deep), five_deep, 1e-9)),
     "check_hole": ((9, 9), [(0.5, 0), (13, 13), 5, (9, 9, 9), {9, 8}], (with_stray, z_range, 2)),
     "check_caught": (0.4, [0.6, 0.7, 40, 4], (range(1000), [9] * 3 + [960] * 3 + [2000] * 4, 0.01)),
+    "check_beaten": (
+        (1.0, 2.5),
+        [(0, 2), (-1, 2), [3, 3], 1.5, (1, 2, 3), (1e300, 2)],
+        (at_1_2, (0, 2), copier),
+    ),
+    "check_bits": (13.2877, [6.64, 10_000, 9.21, 1.66, 14], (100,)),
+    "check_much_closer": (0.3, [0.75, 0.7, 0.0, 30, 12, 0.5], (before, after)),
     "check_any_alarm": (0.15, [0.1, 0.2, 0.05, 15, 0.85, together], (alarms,)),
 }
 # Right too, besides what `forms_of` makes of every truth: rounded as far as is asked for, say.
@@ -133,6 +145,9 @@ ALSO_RIGHT = {
     "check_hole": [np.array([[9.0], [8]]), (np.float32(6), 12)],
     "check_caught": ["40 %", [0.403]],
     "check_any_alarm": ["15 %", [0.1501]],
+    "check_beaten": [np.array([[1.0], [2]]), "(0.5, 2)", (np.float32(1), 2)],
+    "check_bits": [13.3, "13.3 bits", [13.29]],
+    "check_much_closer": ["30 %", [0.301]],
     "check_second_pair": [{5, 8}, [8, 5], frozenset((8, 5)), np.array([[8], [5]]), "8 and 5"],
     "check_nearest_label": [0.677, 0.6774, [0.677], "67.7 %", ".677"],
     "check_nearest_image": [f"{100 * same:.2f} %"],
@@ -228,6 +243,12 @@ HINTS = [
     ("check_caught", 40, "in percent"),
     ("check_any_alarm", 0.85, "raises none"),
     ("check_any_alarm", together, "independently"),
+    ("check_bits", np.log2(100), "a row only"),
+    ("check_bits", 10_000, "the number of points"),
+    ("check_bits", np.log(10_000), "in nats"),
+    ("check_much_closer", 0.75, "more than a tenth"),
+    ("check_much_closer", 0.7, "of the others"),
+    ("check_much_closer", 30, "in percent"),
     ("check_wins", 7, "a sum; divide it"),
     ("check_wins", 77.8, "in percent"),
     ("check_wins", 2 / 9, "the other one"),

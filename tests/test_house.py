@@ -160,6 +160,7 @@ def imports_of(path):
         ("widgets/drawing_board", set()),
         ("widgets/latent_map", {"legend", "numpy_layers", "widgets.page"}),
         ("widgets/playground", {"data", "legend", "widgets.page"}),
+        ("widgets/beat_the_encoder", {"legend", "numpy_layers", "widgets.page"}),
         ("training", {"model", "parameters"}),
         ("runs", {"model", "numpy_layers", "parameters"}),
     ],

@@ -32,3 +32,4 @@ from ae_helpers.exercises.notebook_09 import (
     check_values,
     check_wins,
 )
+from ae_helpers.exercises.notebook_11 import check_beaten, check_bits, check_much_closer

@@ -1,0 +1,120 @@
+"""The game in a real browser: its page by file://, with the network off."""
+
+import re
+
+import numpy as np
+import pytest
+from lab import settle
+
+from ae_helpers import load_run
+from ae_helpers.data import read_sample
+from ae_helpers.numpy_layers import apply_layers
+from ae_helpers.widgets.beat_the_encoder import BeatTheEncoder
+
+RUN = load_run("07_vae")
+(IMAGES, LABELS), _ = read_sample()
+IMAGES, LABELS = IMAGES[:300], LABELS[:300]
+NUMBER = re.compile(r"\d\.\d{4}")
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    game = BeatTheEncoder(RUN, IMAGES, LABELS)
+    return game, game.export_html(tmp_path_factory.mktemp("page") / "game.html")
+
+
+@pytest.fixture
+def open_game(new_page, html):
+    """Open the page with the network off; no request but its own, and no word on the console."""
+    seen = []
+
+    def open_it(**options):
+        page = new_page(offline=True, **({"viewport": {"width": 1000, "height": 800}} | options))
+        page.on("request", lambda request: seen.append(request.url))
+        page.on("console", lambda message: seen.append(message.text))
+        page.goto(html[1].as_uri())
+        page.locator(".error", has_text=NUMBER).wait_for()
+        return page
+
+    yield open_it
+    assert [said for said in seen if said != html[1].as_uri()] == []
+
+
+def error_at(place, k):
+    drawn = apply_layers(RUN.decoder_weights, [place])
+    return float(((drawn - IMAGES[k].reshape(784) / 255) ** 2).mean())
+
+
+def shown_error(page):
+    settle(page)
+    return float(NUMBER.search(page.locator(".error").text_content())[0])
+
+
+def players(page):
+    texts = page.locator(".players figcaption").all_text_contents()
+    return [float(NUMBER.search(text)[0]) for text in texts]
+
+
+def test_ten_rounds_by_keyboard(open_game, html):
+    page, spec = open_game(), html[0]._spec
+    plot = page.locator(".plot")
+    start = [(low + high) / 2 for low, high in spec["ranges"]]
+    assert shown_error(page) == pytest.approx(error_at(start, 0), abs=1e-4)
+    sums = np.zeros(4)
+    for k in range(10):
+        assert page.locator(".round").text_content() == f"Round {k + 1} of 10"
+        plot.press("Shift+ArrowRight")
+        plot.press("ArrowUp")
+        spans = [high - low for low, high in spec["ranges"]]
+        place = [start[0] + 0.05 * spans[0], start[1] + 0.01 * spans[1]]
+        assert shown_error(page) == pytest.approx(error_at(place, k), abs=1e-4)
+        plot.press("Enter")
+        you, encoder, grid, walk = players(page)
+        assert you == pytest.approx(error_at(place, k), abs=1e-4)
+        assert encoder == pytest.approx(error_at(spec["encoder"][k], k), abs=1e-4)
+        assert grid == pytest.approx(error_at(spec["grid"][k], k), abs=1e-4)
+        assert walk <= you
+        sums += [you, encoder, grid, walk]
+        settle(page)
+        assert page.locator(".marks text").all_text_contents() == ["E", "G", "D"]
+        moved = page.locator(".cursor").get_attribute("transform")
+        plot.press("ArrowLeft")  # the round is over
+        settle(page)
+        assert page.locator(".cursor").get_attribute("transform") == moved
+        assert page.locator(".score").text_content().startswith(f"Of {k + 1} round")
+        if k < 9:
+            plot.press("Enter")
+    told = [float(n) for n in NUMBER.findall(page.locator(".learned").text_content())]
+    assert told == pytest.approx(sums / 10, abs=1e-4)
+    assert page.get_by_role("button", name="Play again").count() == 1
+    plot.press("Enter")
+    assert page.locator(".round").text_content() == "Round 1 of 10"
+    assert page.locator(".learned").text_content() == ""
+
+
+def test_a_drag_moves_the_point_and_the_landscape_comes_on_request(open_game):
+    page = open_game()
+    box = page.locator(".plot").bounding_box()
+    at = [(box["x"] + share * box["width"], box["y"] + 0.3 * box["height"]) for share in (0.2, 0.7)]
+    before = shown_error(page)
+    page.mouse.move(*at[0])
+    assert shown_error(page) == before, "a pointer that is not pressed moves nothing"
+    page.mouse.down()
+    page.mouse.move(*at[1], steps=5)
+    page.mouse.up()
+    assert shown_error(page) != before
+    landscape = page.locator(".landscape")
+    assert not landscape.is_visible()
+    page.get_by_role("button", name="Show the landscape").click()
+    assert landscape.is_visible()
+
+
+def test_a_finger_plays_on_a_narrow_screen(open_game):
+    page = open_game(viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
+    before = shown_error(page)
+    box = page.locator(".plot").bounding_box()
+    page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + 0.3 * box["height"])
+    assert shown_error(page) != before
+    page.get_by_role("button", name="That is my point").tap()
+    assert len(players(page)) == 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
