@@ -32,3 +32,8 @@ from ae_helpers.exercises.notebook_09 import (
     check_values,
     check_wins,
 )
+from ae_helpers.exercises.notebook_10 import (
+    check_break_even,
+    check_hardest_search,
+    check_price,
+)
