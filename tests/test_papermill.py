@@ -182,8 +182,8 @@ def test_06_runs_with_one_seed(run_to_the_end):
     run_to_the_end("06_why_results_differ", data_source="sample", n_seeds=1, epochs=1)
 
 
-@pytest.mark.parametrize("name", ["07_comparing_models", "08_limits"])
-def test_07_and_08_run_on_the_sample_and_say_that_numbers_are_not_comparable(name, run_to_the_end):
+@pytest.mark.parametrize("name", ["07_comparing_models", "08_limits", "10_your_own_data"])
+def test_07_08_and_10_run_on_the_sample_and_say_that_numbers_do_not_compare(name, run_to_the_end):
     printed = run_to_the_end(name, data_source="sample")
     assert "numbers below are not comparable with those in the text" in printed
 
@@ -212,6 +212,8 @@ def test_05_comes_to_its_map_without_tensorflow():
         ("06_why_results_differ", "n_seeds", 0, "a whole number from 1 up"),
         ("07_comparing_models", "retrain", "maybe", "True or False"),
         ("07_comparing_models", "all_seeds", 3, "True or False"),
+        ("10_your_own_data", "retrain", 1, "True or False"),
+        ("10_your_own_data", "left_out", 10, "a whole number from 0 to 9"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused(name, parameter, value, allowed):
