@@ -44,7 +44,7 @@ def check_hardest_search(
 ) -> None:
     """Check for which class the images found most often have another label.
 
-    ``found`` ``(n, k)`` has the labels of the images found for each of n queries, ``labels`` theirs.
+    ``found`` ``(n, k)`` has the labels of what was found for n queries, ``labels`` ``(n,)`` theirs.
 
     Examples
     --------
