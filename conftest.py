@@ -19,6 +19,7 @@ collect_ignore = ["tools/recipe.ipynb"]
 LONGEST_FIRST = [
     "notebooks/09_parameterized_runs.ipynb",
     "notebooks/06_why_results_differ.ipynb",
+    "notebooks/10_your_own_data.ipynb",
     "tests/test_training.py",
     "tests/test_sweep.py",
     "tests/test_papermill.py",

@@ -69,6 +69,10 @@ moved[-40:] = 0  # 40 of the 104 2s lie among the 0s
 alarms = np.arange(100) < np.array([[10], [5]])
 alarms[1] = np.roll(alarms[1], 10)  # none rings twice
 
+seen_as = np.stack([y, y, y], axis=1)  # labels found by a search: half of the 1s find one 2
+seen_as[310:465, 0] = 2
+seen_as[:50, 2] = 5
+
 together = 1 - np.prod(1 - alarms.mean(axis=1))
 # A decoder that gives its point back, and one image at (1, 2), coded as (0, 2).
 copier = [(np.eye(2, 784), np.zeros(784), "linear")]
@@ -134,6 +138,9 @@ CASES = {
     "check_bits": (13.2877, [6.64, 10_000, 9.21, 1.66, 14], (100,)),
     "check_much_closer": (0.3, [0.75, 0.7, 0.0, 30, 12, 0.5], (before, after)),
     "check_any_alarm": (0.15, [0.1, 0.2, 0.05, 15, 0.85, together], (alarms,)),
+    "check_price": (0.3, [0.7, 0.1, 0, 30, 300], (range(1000), range(600, 1600), 0.9)),
+    "check_hardest_search": (1, [0, 2, 7, 0.3, {0, 1}], (seen_as, y)),
+    "check_break_even": (101, [100, 102, 84, 1000, 0.1, 100.5], (2, 12, 1000)),
 }
 # Right too, besides what `forms_of` makes of every truth: rounded as far as is asked for, say.
 ALSO_RIGHT = {
@@ -145,6 +152,8 @@ ALSO_RIGHT = {
     "check_hole": [np.array([[9.0], [8]]), (np.float32(6), 12)],
     "check_caught": ["40 %", [0.403]],
     "check_any_alarm": ["15 %", [0.1501]],
+    "check_price": ["30 %", [0.301], 0.2999],
+    "check_break_even": ["101 images", np.float32(101)],
     "check_beaten": [np.array([[1.0], [2]]), "(0.5, 2)", (np.float32(1), 2)],
     "check_bits": [13.3, "13.3 bits", [13.29]],
     "check_much_closer": ["30 %", [0.301]],
@@ -253,6 +262,11 @@ HINTS = [
     ("check_wins", 77.8, "in percent"),
     ("check_wins", 2 / 9, "the other one"),
     ("check_wins", 1, "equal seeds"),
+    ("check_price", 0.7, "in peace"),
+    ("check_price", 0.1, "slips through"),
+    ("check_price", 0, "too few"),
+    ("check_break_even", 84, "its own bytes"),
+    ("check_break_even", 100, "nearly"),
 ]
 
 

@@ -188,6 +188,13 @@ def test_07_and_08_run_on_the_sample_and_say_that_numbers_are_not_comparable(nam
     assert "numbers below are not comparable with those in the text" in printed
 
 
+def test_10_runs_on_own_pictures_without_labels_and_its_uses_on_the_sample(place, run_to_the_end):
+    pictures = SETS["unlabelled"](place)
+    printed = run_to_the_end("10_your_own_data", my_data=pictures, data_source="sample")
+    assert "120 images of 28 × 28 without labels" in printed
+    assert "numbers below are not comparable with those in the text" in printed
+
+
 def test_05_comes_to_its_map_without_tensorflow():
     cells = nbformat.read(NOTEBOOKS / "05_decoder_grid.ipynb", as_version=4).cells
     code = [cell.source for cell in cells if cell.cell_type == "code"]
@@ -212,6 +219,8 @@ def test_05_comes_to_its_map_without_tensorflow():
         ("06_why_results_differ", "n_seeds", 0, "a whole number from 1 up"),
         ("07_comparing_models", "retrain", "maybe", "True or False"),
         ("07_comparing_models", "all_seeds", 3, "True or False"),
+        ("10_your_own_data", "retrain", 1, "True or False"),
+        ("10_your_own_data", "left_out", 10, "a whole number from 0 to 9"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused(name, parameter, value, allowed):

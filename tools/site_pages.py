@@ -31,6 +31,7 @@ NEEDS_PYTHON = {
     "interactive": "Each move calls Keras and matplotlib, so this needs Python: run the chapter.",
     "LatentSliders": "Each move is a message to Python and back: run the chapter to try it.",
     "HBox(children=(DrawingBoard": "What you draw is encoded in Python: run the chapter to try it.",
+    "LatentExplorer(6,000 points in 26": "Its network is trained in the chapter: run it to try it.",
 }
 WIDGET = "run this cell in JupyterLab"  # what the text of a widget says
 EXERCISE = re.compile(r"^\*\*(\d+)\.\*\* .+", re.MULTILINE)

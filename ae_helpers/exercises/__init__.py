@@ -32,4 +32,9 @@ from ae_helpers.exercises.notebook_09 import (
     check_values,
     check_wins,
 )
+from ae_helpers.exercises.notebook_10 import (
+    check_break_even,
+    check_hardest_search,
+    check_price,
+)
 from ae_helpers.exercises.notebook_11 import check_beaten, check_bits, check_much_closer
