@@ -90,7 +90,8 @@ def test_every_link_within_the_site_leads_somewhere(site, pages):
         for link in (link for link in links if not re.match("https?:|data:", link)):
             file, _, place = link.partition("#")
             assert not file or (site / file).exists(), f"{name}: {link}"
-            if place and (file or name) in pages:
+            a_state = "=" in place  # as index.html#z=18,77, which the page reads itself
+            if place and not a_state and (file or name) in pages:
                 assert place in places[file or name], f"{name}: {link}"
 
 
