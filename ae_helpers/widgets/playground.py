@@ -9,7 +9,7 @@ import traitlets
 
 from ae_helpers.data import read_sample
 from ae_helpers.legend import CLASS_COLOURS
-from ae_helpers.widgets.page import bundle, write_page
+from ae_helpers.widgets.page import WORKER, bundle, write_page
 
 
 class Playground(anywidget.AnyWidget):
@@ -67,7 +67,8 @@ class Playground(anywidget.AnyWidget):
         Parameters, return and errors are those of `LatentExplorer.export_html`.
         """
         data = {name: zlib.decompress(getattr(self, f"_{name}")) for name in ("images", "labels")}
-        return write_page(Path(path), title, self._esm, self._spec | {"state": self.state}, data)
+        spec = self._spec | {"state": self.state}
+        return write_page(Path(path), title, self._esm, spec, data, WORKER)
 
 
 def _ruler(images: np.ndarray, labels: np.ndarray) -> list[tuple[str, float]]:
