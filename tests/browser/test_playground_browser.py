@@ -101,7 +101,8 @@ def test_it_trains_when_it_is_hosted_and_asks_its_server_for_nothing(new_page, h
         page.goto(f"{address}#digits=500")
         page.locator(".status", has_text=TRAINED).wait_for()
         server.shutdown()
-    assert [url for url in asked if not url.startswith("blob:")] == [f"{address}#digits=500"]
+    others = [url.partition("#")[0] for url in asked if not url.startswith("blob:")]
+    assert others == [address]
     assert said == []
 
 
