@@ -103,7 +103,8 @@ class LivePlane(keras.callbacks.Callback):
         codes = np.asarray(self._encode(self._images))
         weights = np.concatenate([w.ravel() for layer in self._layers for w in layer.get_weights()])
         layers = [(*layer.get_weights(), layer.activation.__name__) for layer in self._layers]
-        halves = codes.astype("float16"), weights.astype("float16")
+        with np.errstate(over="ignore"):
+            halves = codes.astype("float16"), weights.astype("float16")
         if not all(np.isfinite(half).all() for half in halves):
             return  # the training is going wrong, which is for `train` to tell
         loss = binary_crossentropy(self._targets[:JUDGED], apply_layers(layers, codes[:JUDGED]))
