@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise, product
 from string import ascii_lowercase
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -275,6 +276,39 @@ def show_loss(
     # Below the highest mark, where least is drawn, and opaque, because it may lie on another.
     below = (0, 0, 1, 0.93)
     axis.legend(loc="best", bbox_to_anchor=below, frameon=True, framealpha=1, edgecolor="none")
+    show(figure, alt)
+
+
+def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int = 6) -> None:
+    """Draw moments of a film side by side, the first and the last among them.
+
+    Each has axes of its own, as on the map: the codes of an untrained network are tiny.
+
+    Parameters
+    ----------
+    film
+        Moments with ``epoch``, ``loss`` and ``codes`` ``(n, 2)``, as in ``explorer.film``.
+    labels
+        ``(n,)`` whole numbers 0 to 9.
+    """
+    picked = np.unique(np.linspace(0, len(film) - 1, n_moments).round().astype(int))
+    figure, axes = plt.subplots(1, len(picked), figsize=(1.6 * len(picked), 2.1), squeeze=False)
+    colours = np.array(CLASS_COLOURS)[labels]
+    for axis, k in zip(axes[0], picked, strict=True):
+        axis.scatter(*film[k].codes.T.astype("float32"), s=2, c=colours, linewidths=0)
+        epoch = f"epoch {film[k].epoch:.2g}" if k else "untrained"
+        axis.set(title=f"{epoch}\nloss {film[k].loss:.3f}", xticks=[], yticks=[], box_aspect=1)
+    for digit in np.unique(labels):
+        axes[0, 0].scatter([], [], s=30, c=CLASS_COLOURS[digit], label=digit)
+    handles, digits = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        digits,
+        title="digit",
+        loc="outside right center",
+        handletextpad=0,
+        labelspacing=0.1,
+    )
     show(figure, alt)
 
 
