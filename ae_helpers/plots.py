@@ -300,15 +300,8 @@ def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int 
         axis.set(title=f"{epoch}\nloss {film[k].loss:.3f}", xticks=[], yticks=[], box_aspect=1)
     for digit in np.unique(labels):
         axes[0, 0].scatter([], [], s=30, c=CLASS_COLOURS[digit], label=digit)
-    handles, digits = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        digits,
-        title="digit",
-        loc="outside right center",
-        handletextpad=0,
-        labelspacing=0.1,
-    )
+    key = {"title": "digit", "loc": "outside right center", "handletextpad": 0}
+    figure.legend(labelspacing=0.1, **key)
     show(figure, alt)
 
 

@@ -1,7 +1,8 @@
 """What a live map costs the training: ten epochs with `LivePlane` beside ten without it, in turns.
 
 The map has 3,000 digits, ten moments in the first epoch and one after each of the others. Other
-work on the machine slows both, so the quickest of the turns count.
+work on the machine slows both, so the quickest of the turns count; the time on the processors,
+which it disturbs less, is told too.
 """
 
 import time
@@ -10,7 +11,7 @@ import numpy as np
 
 from ae_helpers import LatentExplorer, LivePlane, build_autoencoder, load_mnist, prepare, train
 
-TURNS = 4
+TURNS = 3
 SHOWN = 3000
 
 
@@ -31,13 +32,14 @@ def main() -> None:
             ]
             live = [LivePlane(LatentExplorer(weights, points=codes, **shown))]
             callbacks = live if name == "with it" else []
-            start = time.perf_counter()
+            start = np.array([time.perf_counter(), time.process_time()])
             train(autoencoder, pixels, validation_data=test_pixels, callbacks=callbacks, verbose=0)
-            measured.append(time.perf_counter() - start)
-    for name, measured in times.items():
-        print(f"ten epochs {name}: {', '.join(f'{seconds:.1f}' for seconds in measured)} s")
-    without, live = (np.min(measured) for measured in times.values())
-    print(f"with LivePlane / without: {live / without:.3f} (bound 1.1)")
+            measured.append([time.perf_counter(), time.process_time()] - start)
+    without, live = (np.min(measured, axis=0) for measured in times.values())
+    for name, best in (("without", without), ("with LivePlane", live)):
+        print(f"ten epochs {name}: {best[0]:.1f} s, on the processors {best[1]:.1f} s")
+    ratio, on_processors = live / without
+    print(f"with / without: {ratio:.3f} (bound 1.1), on the processors {on_processors:.3f}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from ae_helpers.model import quiet_start
-from ae_helpers.numpy_layers import apply_layers
 from ae_helpers.widgets.film import Moment
 from ae_helpers.widgets.latent_map import LatentExplorer
 from ae_helpers.widgets.ruler import JUDGED, binary_crossentropy
@@ -71,8 +70,8 @@ class LivePlane(keras.callbacks.Callback):
         code, images = self.model.get_layer("code"), self.explorer.originals
         self._layers = self.model.layers[self.model.layers.index(code) + 1 :]
         self._encode = keras.Model(self.model.inputs[0], code.output)
-        self._targets = images.reshape(len(images), -1).astype("float32") / 255
-        self._images = keras.ops.convert_to_tensor(self._targets)
+        pixels = images.reshape(len(images), -1).astype("float32") / 255
+        self._images, self._targets = keras.ops.convert_to_tensor(pixels), pixels[:JUDGED]
         self._epoch, self._stops = 0, []
         self.explorer.film = []
         self._record(0)
@@ -102,10 +101,10 @@ class LivePlane(keras.callbacks.Callback):
     def _record(self, epoch: float) -> None:
         codes = np.asarray(self._encode(self._images))
         weights = np.concatenate([w.ravel() for layer in self._layers for w in layer.get_weights()])
-        layers = [(*layer.get_weights(), layer.activation.__name__) for layer in self._layers]
         with np.errstate(over="ignore"):
             halves = codes.astype("float16"), weights.astype("float16")
         if not all(np.isfinite(half).all() for half in halves):
             return  # the training is going wrong, which is for `train` to tell
-        loss = binary_crossentropy(self._targets[:JUDGED], apply_layers(layers, codes[:JUDGED]))
+        drawn = np.asarray(self.model(self._images[:JUDGED], training=False))
+        loss = binary_crossentropy(self._targets, drawn)
         self.explorer.add_moment(Moment(float(epoch), loss, *halves))
