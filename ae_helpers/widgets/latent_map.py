@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import ipywidgets
@@ -304,6 +305,10 @@ class LatentExplorer(anywidget.AnyWidget):
                 self._last = packed
                 if self.moment == len(self._moments) - 2:
                     self.moment += 1
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        self.keep_film()  # of a training that was interrupted, too
+        return super()._repr_mimebundle_(**options)
 
     @traitlets.validate("moment")
     def _check_moment(self, proposal: traitlets.Bunch) -> int:
