@@ -34,6 +34,7 @@ plt.rcParams.update(STYLE)
 
 PALETTE = 128  # colours in a figure's PNG; with all of them a scatter is several times the size
 GREYS = 32  # enough for rows of digits
+FEW = 32  # enough for points without soft edges
 
 
 def show(figure: Figure, alt: str, colours: int = PALETTE) -> None:
@@ -280,7 +281,7 @@ def show_loss(
 
 
 def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int = 6) -> None:
-    """Draw moments of a film side by side, the first and the last among them.
+    """Draw moments of a film side by side, the first and the last among them, 2,000 codes at most.
 
     Each has axes of its own, as on the map: the codes of an untrained network are tiny.
 
@@ -293,16 +294,17 @@ def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int 
     """
     picked = np.unique(np.linspace(0, len(film) - 1, n_moments).round().astype(int))
     figure, axes = plt.subplots(1, len(picked), figsize=(1.6 * len(picked), 2.1), squeeze=False)
-    colours = np.array(CLASS_COLOURS)[labels]
+    colours = np.array(CLASS_COLOURS)[labels][:2000]
     for axis, k in zip(axes[0], picked, strict=True):
-        axis.scatter(*film[k].codes.T.astype("float32"), s=2, c=colours, linewidths=0)
+        codes = film[k].codes[:2000].T.astype("float32")
+        axis.scatter(*codes, s=2, c=colours, linewidths=0, antialiased=False)
         epoch = f"epoch {film[k].epoch:.2g}" if k else "untrained"
         axis.set(title=f"{epoch}\nloss {film[k].loss:.3f}", xticks=[], yticks=[], box_aspect=1)
     for digit in np.unique(labels):
         axes[0, 0].scatter([], [], s=30, c=CLASS_COLOURS[digit], label=digit)
     key = {"title": "digit", "loc": "outside right center", "handletextpad": 0}
     figure.legend(labelspacing=0.1, **key)
-    show(figure, alt)
+    show(figure, alt, FEW)
 
 
 def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
