@@ -290,18 +290,19 @@ def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int 
     film
         Moments with ``epoch``, ``loss`` and ``codes`` ``(n, 2)``, as in ``explorer.film``.
     labels
-        ``(n,)`` whole numbers 0 to 9.
+        ``(n,)``, as `scatter_codes` takes them.
     """
     picked = np.unique(np.linspace(0, len(film) - 1, n_moments).round().astype(int))
     figure, axes = plt.subplots(1, len(picked), figsize=(1.6 * len(picked), 2.1), squeeze=False)
-    colours = np.array(CLASS_COLOURS)[labels][:2000]
+    names, of_class, index = class_colours(labels)
+    colours = np.array(of_class)[index][:2000]
     for axis, k in zip(axes[0], picked, strict=True):
         codes = film[k].codes[:2000].T.astype("float32")
         axis.scatter(*codes, s=2, c=colours, linewidths=0, antialiased=False)
         epoch = f"epoch {film[k].epoch:.2g}" if k else "untrained"
         axis.set(title=f"{epoch}\nloss {film[k].loss:.3f}", xticks=[], yticks=[], box_aspect=1)
-    for digit in np.unique(labels):
-        axes[0, 0].scatter([], [], s=30, c=CLASS_COLOURS[digit], label=digit)
+    for name, colour in zip(names, of_class, strict=True):
+        axes[0, 0].scatter([], [], s=30, c=colour, label=name)
     key = {"title": "digit", "loc": "outside right center", "handletextpad": 0}
     figure.legend(labelspacing=0.1, **key)
     show(figure, alt, FEW)

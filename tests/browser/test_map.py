@@ -4,7 +4,6 @@ import inspect
 import json
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
