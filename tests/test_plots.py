@@ -251,7 +251,7 @@ def test_a_loss_figure_has_a_curve_a_name_and_a_mark_for_each_given(monkeypatch)
 @pytest.mark.parametrize(("count", "drawn"), [(20, 6), (3, 3)])
 def test_a_film_is_drawn_as_moments_from_its_first_to_its_last(codes, monkeypatch, count, drawn):
     figures = []
-    monkeypatch.setattr(plots, "show", lambda figure, alt: figures.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
     film = [Moment(k / 10, 0.3, codes[0] * (1 + k), np.zeros(1)) for k in range(count)]
     plots.show_film(film, codes[1], ALT)
     ((first, *_, last),) = [figure.axes for figure in figures]
