@@ -22,6 +22,8 @@ _HOME = {
     "save_run": "runs",
     "latent_sliders": "widgets.latent_map",
     "LatentExplorer": "widgets.latent_map",
+    "LivePlane": "widgets.live_plane",
+    "load_film": "widgets.film",
     "Playground": "widgets.playground",
     "BeatTheEncoder": "widgets.beat_the_encoder",
 }

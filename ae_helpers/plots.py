@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise, product
 from string import ascii_lowercase
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,6 +34,7 @@ plt.rcParams.update(STYLE)
 
 PALETTE = 128  # colours in a figure's PNG; with all of them a scatter is several times the size
 GREYS = 32  # enough for rows of digits
+FEW = 32  # enough for points without soft edges
 
 
 def show(figure: Figure, alt: str, colours: int = PALETTE) -> None:
@@ -276,6 +278,34 @@ def show_loss(
     below = (0, 0, 1, 0.93)
     axis.legend(loc="best", bbox_to_anchor=below, frameon=True, framealpha=1, edgecolor="none")
     show(figure, alt)
+
+
+def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int = 6) -> None:
+    """Draw moments of a film side by side, the first and the last among them, 2,000 codes at most.
+
+    Each has axes of its own, as on the map: the codes of an untrained network are tiny.
+
+    Parameters
+    ----------
+    film
+        Moments with ``epoch``, ``loss`` and ``codes`` ``(n, 2)``, as in ``explorer.film``.
+    labels
+        ``(n,)``, as `scatter_codes` takes them.
+    """
+    picked = np.unique(np.linspace(0, len(film) - 1, n_moments).round().astype(int))
+    figure, axes = plt.subplots(1, len(picked), figsize=(1.6 * len(picked), 2.1), squeeze=False)
+    names, of_class, index = class_colours(labels)
+    colours = np.array(of_class)[index][:2000]
+    for axis, k in zip(axes[0], picked, strict=True):
+        codes = film[k].codes[:2000].T.astype("float32")
+        axis.scatter(*codes, s=2, c=colours, linewidths=0, antialiased=False)
+        epoch = f"epoch {film[k].epoch:.2g}" if k else "untrained"
+        axis.set(title=f"{epoch}\nloss {film[k].loss:.3f}", xticks=[], yticks=[], box_aspect=1)
+    for name, colour in zip(names, of_class, strict=True):
+        axes[0, 0].scatter([], [], s=30, c=colour, label=name)
+    key = {"title": "digit", "loc": "outside right center", "handletextpad": 0}
+    figure.legend(labelspacing=0.1, **key)
+    show(figure, alt, FEW)
 
 
 def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +68,9 @@ def train(
         Rounds through all images, and images a step: 1 or more.
     callbacks
         Keras callbacks such as EarlyStopping, ModelCheckpoint, ReduceLROnPlateau. They are
-        called at the beginning and end of epochs and of the training, not for batches.
+        called at the beginning and end of epochs and of the training, not for batches. Only one
+        with a method ``stops(epoch, steps)`` is called within an epoch: its
+        ``on_train_batch_end``, after as many steps as each number of that list says.
     verbose
         1 prints a line an epoch, 0 nothing.
 
@@ -109,12 +112,21 @@ def train(
     hooks = keras.callbacks.CallbackList(
         [*callbacks, history], model=autoencoder, epochs=epochs, steps=steps, verbose=0
     )
+    watchers = [callback for callback in callbacks if hasattr(callback, "stops")]
+
+    def tell(step: int) -> None:
+        for watcher in watchers:
+            watcher.on_train_batch_end(step - 1)
+
     hooks.on_train_begin()
     for epoch in range(epochs):
         hooks.on_epoch_begin(epoch)
+        asked = {stop for watcher in watchers for stop in watcher.stops(epoch, steps)}
+        stops = sorted(stop for stop in asked if 0 < stop < steps)
         before = [variable.value.numpy() for variable in state]
         try:
-            logs = {name: float(value) for name, value in train_epoch(shuffle(n)).items()}
+            trained = train_epoch(shuffle(n), stops, tell)
+            logs = {name: float(value) for name, value in trained.items()}
             logs |= {f"val_{name}": float(value) for name, value in test_epoch().items()}
             _check_finite(logs, epoch)
         except BaseException:
@@ -382,14 +394,15 @@ def _program(
 ) -> Callable:
     """Make a function that takes all batches through a step; it returns what the model measured.
 
-    It takes the order of the images, ``(n,)`` or ``(n_models, n)``, by default as they stand.
+    It takes the order of the images, ``(n,)`` or ``(n_models, n)``, by default as they stand; and
+    after how many batches it shall stop for a moment, to call what it was given.
     """
     n, models = len(data[0]), [n_models] if n_models else []
     full, rest = divmod(n, batch_size)
     in_order = np.broadcast_to(np.arange(n), [*models, n])
 
     @tf.function(jit_compile=True, autograph=False)
-    def loop(order: tf.Tensor, *data: tf.Tensor) -> None:
+    def loop(order: tf.Tensor, first: tf.Tensor, last: tf.Tensor, *data: tf.Tensor) -> None:
         def batch(i: tf.Tensor, size: int = batch_size) -> list[tf.Tensor]:
             rows = tf.slice(order, [0] * len(models) + [i * batch_size], [*models, size])
             parts = [tf.gather(part, rows) for part in data]
@@ -397,16 +410,27 @@ def _program(
             return [i + 1]
 
         if full:
-            tf.while_loop(lambda i: i < full, batch, [0])
+            tf.while_loop(lambda i: i < tf.minimum(last, full), batch, [first])
         if rest:
-            batch(full, rest)
+            tf.cond(last > full, lambda: batch(full, rest), lambda: [full + 1])
 
     # Traced here, once: of a new tf.function in each training TensorFlow would warn.
-    compiled = loop.get_concrete_function(tf.TensorSpec(in_order.shape, tf.int32), *data)
+    number = tf.TensorSpec((), tf.int32)
+    compiled = loop.get_concrete_function(
+        tf.TensorSpec(in_order.shape, tf.int32), number, number, *data
+    )
 
-    def epoch(order: np.ndarray = in_order) -> Any:
+    def epoch(
+        order: np.ndarray = in_order,
+        stops: Sequence[int] = (),
+        tell: Callable[[int], None] | None = None,
+    ) -> Any:
         model.reset_metrics()
-        compiled(tf.constant(order, tf.int32), *data)
+        order = tf.constant(order, tf.int32)
+        for first, last in pairwise([0, *stops, full + bool(rest)]):
+            if first:
+                tell(first)
+            compiled(order, tf.constant(first), tf.constant(last), *data)
         return model.get_metrics_result()
 
     return epoch

@@ -169,7 +169,7 @@ def time_ways(browser, lab) -> None:
 def time_drawing(browser) -> None:
     """Time the map with 60,000 points, from its making to the end of its first frame."""
     page = browser.new_context(viewport=SIZE).new_page()
-    source = (ROOT / "ae_helpers" / "widgets" / "latent_map.js").read_text(encoding="utf-8")
+    source = LatentExplorer._esm
     times = page.evaluate(
         """async (source) => {
           const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));

@@ -146,6 +146,9 @@ def imports_of(path):
     return own, {name.split(".")[0] for name in names}
 
 
+PARTS_OF_A_WIDGET = {"widgets.page", "widgets.film", "widgets.ruler"}
+
+
 @pytest.mark.parametrize(
     ("module", "below"),
     [
@@ -158,8 +161,11 @@ def imports_of(path):
         ("numpy_layers", set()),
         ("widgets/page", set()),
         ("widgets/drawing_board", set()),
-        ("widgets/latent_map", {"legend", "numpy_layers", "widgets.page"}),
-        ("widgets/playground", {"data", "legend", "widgets.page"}),
+        ("widgets/ruler", set()),
+        ("widgets/film", {"numpy_layers"}),
+        ("widgets/latent_map", {"legend", "numpy_layers", *PARTS_OF_A_WIDGET}),
+        ("widgets/playground", {"data", "legend", "widgets.page", "widgets.ruler"}),
+        ("widgets/live_plane", {"model", "widgets.film", "widgets.latent_map", "widgets.ruler"}),
         ("widgets/beat_the_encoder", {"legend", "numpy_layers", "widgets.page"}),
         ("training", {"model", "parameters"}),
         ("runs", {"model", "numpy_layers", "parameters"}),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ae_helpers import prepare
+from ae_helpers import LatentExplorer, prepare
 from ae_helpers.data import read_sample
 from ae_helpers.widgets import page, playground
 from ae_helpers.widgets.playground import Playground
@@ -143,6 +143,17 @@ def test_the_page_is_small_and_the_digits_are_all_there(tmp_path):
     assert len(text) < 1_300_000
     assert '"state": "seed=3"' in text
     assert not re.findall(r"(?:src|href)=|https?://(?!www\.w3\.org)|^import ", text, re.MULTILINE)
+
+
+def test_only_a_page_that_trains_may_start_a_worker(tmp_path):
+    decoder = [(np.eye(2, 784), np.zeros(784), "sigmoid")]
+    a_map = LatentExplorer(decoder, points=[[0, 0], [1, 1]], labels=[0, 1])
+    trains, shows = (
+        re.search(r'content="(default-src.*?)"', shown.export_html(tmp_path / "a.html").read_text())
+        for shown in (Playground(), a_map)
+    )
+    assert "worker-src blob:" in trains[1] and "'wasm-unsafe-eval'" in trains[1]
+    assert shows[1].split("; ")[1:] == ["style-src 'unsafe-inline'", "script-src 'unsafe-inline'"]
 
 
 def test_the_ruler_is_that_of_notebook_03():

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ae_helpers import plots
 from ae_helpers.legend import name_places
+from ae_helpers.widgets.film import Moment
 
 ALT = "What the figure shows."
 
@@ -245,6 +246,23 @@ def test_a_loss_figure_has_a_curve_a_name_and_a_mark_for_each_given(monkeypatch)
     assert axis.lines[1].get_linestyle() == "--"
     assert axis.texts[0].get_text() == "mean digit 0.2625"
     plt.close(figure)
+
+
+@pytest.mark.parametrize(("count", "drawn"), [(20, 6), (3, 3)])
+def test_a_film_is_drawn_as_moments_from_its_first_to_its_last(codes, monkeypatch, count, drawn):
+    figures = []
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
+    film = [Moment(k / 10, 0.3, codes[0] * (1 + k), np.zeros(1)) for k in range(count)]
+    plots.show_film(film, codes[1], ALT)
+    ((first, *_, last),) = [figure.axes for figure in figures]
+    assert len(figures[0].axes) == drawn
+    assert (first.get_title(), last.get_title().split("\n")[0]) == (
+        "untrained\nloss 0.300",
+        f"epoch {(count - 1) / 10}",
+    )
+    np.testing.assert_allclose(last.collections[0].get_offsets(), film[-1].codes)
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == list("0123456789")
+    plt.close(figures[0])
 
 
 def test_the_network_is_drawn_with_a_name_and_a_width_below_each_layer(monkeypatch):

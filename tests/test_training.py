@@ -216,6 +216,23 @@ def test_callbacks_act_at_the_ends_of_epochs(tmp_path):
     assert largest_difference(saved, model) == 0 < largest_difference(saved, small_model())
 
 
+@pytest.mark.parametrize("n_images", [192, 185])
+def test_a_callback_may_look_within_an_epoch_and_changes_nothing(n_images):
+    class Watcher(keras.callbacks.Callback):
+        def stops(self, epoch, steps):
+            return [0, 3, 7, steps] if epoch == 0 else []
+
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, int(self.model.optimizer.iterations)))
+
+    seen, model, other = [], small_model(), small_model()
+    run(model, IMAGES[:n_images], epochs=2, callbacks=[Watcher()])
+    run(other, IMAGES[:n_images], epochs=2)
+    assert seen == [(2, 3), (6, 7)]
+    assert int(model.optimizer.iterations) == 16
+    assert largest_difference(model, other) == 0
+
+
 @pytest.fixture(scope="module")
 def two_epochs():
     """A model after two epochs, with weights that are not trained too."""

@@ -1,15 +1,22 @@
-"""Draw docs/result.png, the README's picture: `.venv/bin/python tools/make_result.py`."""
+"""Draw the README's pictures: `.venv/bin/python tools/make_result.py`.
+
+``docs/result.png`` is drawn here; ``docs/film.png`` is a figure of notebook 4, as it is committed.
+"""
 
 import io
+from base64 import b64decode
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 from PIL import Image
 
 from ae_helpers import load_mnist, load_run, prepare
 from ae_helpers.numpy_layers import apply_layers
 from ae_helpers.plots import PALETTE, scatter_codes
+
+ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
@@ -33,7 +40,11 @@ def main() -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=90)
     picture = Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE)
-    picture.save(Path(__file__).parents[1] / "docs" / "result.png", optimize=True)
+    picture.save(ROOT / "docs" / "result.png", optimize=True)
+
+    notebook = nbformat.read(ROOT / "notebooks" / "04_encoder_scatter.ipynb", as_version=4)
+    (strip,) = next(cell.outputs for cell in notebook.cells if cell.id == "04-film-strip")
+    (ROOT / "docs" / "film.png").write_bytes(b64decode(strip.data["image/png"]))
 
 
 if __name__ == "__main__":

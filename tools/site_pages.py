@@ -22,7 +22,8 @@ from nbconvert.filters import Highlight2HTML, ansi2html, markdown2html
 from page_checks import bake, check_called, judges_of
 from PIL import Image
 
-from ae_helpers import LatentExplorer
+from ae_helpers import LatentExplorer, load_film
+from ae_helpers.runs import PRETRAINED
 
 ORIGINALS = 2000  # of a map's originals sent to the page, taken evenly from the classes
 THUMBNAIL = (480, 270)  # pixels
@@ -30,6 +31,8 @@ THUMBNAIL = (480, 270)  # pixels
 NEEDS_PYTHON = {
     "interactive": "Each move calls Keras and matplotlib, so this needs Python: run the chapter.",
     "LatentSliders": "Each move is a message to Python and back: run the chapter to try it.",
+    "LatentExplorer(2,000 points in 10 classes, a film": "Both are trained in the chapter: run it. "
+    "Chapter 4 has a film that plays here.",
     "HBox(children=(DrawingBoard": "What you draw is encoded in Python: run the chapter to try it.",
     "LatentExplorer(6,000 points in 26": "Its network is trained in the chapter: run it to try it.",
 }
@@ -119,7 +122,10 @@ class NotebookPage(Page):
         why = [reason for begin, reason in NEEDS_PYTHON.items() if text.startswith(begin)]
         if why:
             return {"kind": "asleep", "text": text, "why": why[0]}
-        return {"kind": "live", "text": text, "state": write_widgets(self.shown(number), self.out)}
+        widgets = self.shown(number)
+        if ", a film of" in text and not widgets[0].film:  # it is of a training in the chapter
+            widgets[0].film = load_film(PRETRAINED / "04_film.npz")
+        return {"kind": "live", "text": text, "state": write_widgets(widgets, self.out)}
 
     def figure(self, png: str) -> dict[str, Any]:
         """Write a figure, and for the first also a small one for the front page."""

@@ -5,6 +5,8 @@
 // one frame and works while the kernel is busy. From the top: the decoder, the nearest digit,
 // the points, the map that joins them, its two homes, and its looks.
 
+import { Film } from "./film.js";
+
 const TAP_RADIUS = 12; // CSS pixels within which a click means the point beside it
 const DRAG_START = 6; // CSS pixels that a pressed pointer moves before it is a drag
 const REST_RADIUS = 16; // CSS pixels that the pointer leaves a clicked point by to move on
@@ -798,17 +800,58 @@ function render({ model, el }) {
     const view = model.get("_picture");
     map.showPicture(view.byteLength ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : null);
   };
-  model.on("change:x", showPoint);
-  model.on("change:y", showPoint);
-  model.on("change:_picture", showPicture);
+  const film = new Film(map, model.get("_marks") ?? [], (moment) => {
+    model.set("moment", moment);
+    model.save_changes();
+  });
+  const followFilm = filmFollower(model, film);
+  const heard = { "change:x": showPoint, "change:y": showPoint, "change:_picture": showPicture, ...followFilm };
+  for (const [event, follow] of Object.entries(heard)) model.on(event, follow);
   showPoint();
   showPicture();
-  return () => map.remove();
+  film.playWhenSeen();
+  return () => {
+    for (const [event, follow] of Object.entries(heard)) model.off(event, follow);
+    film.remove();
+    map.remove();
+  };
+}
+
+// The film comes whole, or a moment at a time while a training runs.
+function filmFollower(model, film) {
+  const bytesOf = (name) => {
+    const view = model.get(name);
+    return view ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array();
+  };
+  const show = () => film.show(model.get("moment"));
+  const read = () => {
+    film.marks = model.get("_marks") ?? [];
+    const [whole, last] = [bytesOf("_film"), bytesOf("_last")];
+    if (whole.length) {
+      film.at += film.first;
+      film.moments = [];
+      film.add(whole);
+    } else if (last.length) {
+      film.add(last);
+    } else {
+      film.clear();
+    }
+    show();
+  };
+  read();
+  return { "change:_film": read, "change:_last": read, "change:moment": show };
 }
 
 // `packed` maps each name to deflated bytes in base64.
 export async function openPage(host, { spec, packed }) {
-  return new LatentMap(host, asData(spec, await unpack(packed)), { withSliders: true });
+  const bytes = await unpack(packed);
+  const map = new LatentMap(host, asData(spec, bytes), { withSliders: true });
+  const film = new Film(map, spec.marks);
+  film.add(bytes.film);
+  film.show(spec.moment);
+  if (bytes.film.length) map.showPoint(...spec.start);
+  film.playWhenSeen();
+  return map;
 }
 
 export async function unpack(packed) {

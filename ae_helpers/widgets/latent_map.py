@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import ipywidgets
@@ -18,7 +19,9 @@ from ae_helpers.numpy_layers import (
     image_shape,
     to_uint8,
 )
-from ae_helpers.widgets.page import write_page
+from ae_helpers.widgets.film import Moment, pack_moment, read_weights
+from ae_helpers.widgets.page import bundle, write_page
+from ae_helpers.widgets.ruler import JUDGED, ruler
 
 MAX_BYTES = 10_000_000  # of originals sent to the browser
 
@@ -147,6 +150,11 @@ class LatentExplorer(anywidget.AnyWidget):
     selected : numpy.ndarray
         Indices of the points inside the lasso or rectangle that was drawn last, in rising order;
         only of classes that are shown. ``images[explorer.selected]`` are their originals.
+    film : list of Moment
+        Other moments of the same digits, as a training runs: `LivePlane` records them. Below the
+        map they have a time slider and a curve of the losses.
+    moment : int
+        Which moment of the film is shown, from 0.
 
     Raises
     ------
@@ -165,7 +173,7 @@ class LatentExplorer(anywidget.AnyWidget):
     LatentExplorer(2 points in 2 classes): run this cell in JupyterLab to move through the map
     """
 
-    _esm = Path(__file__).with_name("latent_map.js")
+    _esm = bundle(Path(__file__).with_suffix(".js"))
 
     x = traitlets.CFloat().tag(sync=True)
     y = traitlets.CFloat().tag(sync=True)
@@ -179,6 +187,11 @@ class LatentExplorer(anywidget.AnyWidget):
     _images = traitlets.Bytes().tag(sync=True)
     _picture = traitlets.Bytes().tag(sync=True)  # an image set from Python, else empty
     _selected = traitlets.CBytes(b"").tag(sync=True)  # C: the browser sends a memoryview
+
+    moment = traitlets.Int().tag(sync=True)
+    _film = traitlets.Bytes().tag(sync=True)  # all moments, one after another
+    _last = traitlets.Bytes().tag(sync=True)  # the newest, while a training runs
+    _marks = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
@@ -208,6 +221,7 @@ class LatentExplorer(anywidget.AnyWidget):
             )
         self._order = order = _evenly(index)
         most = len(points) if not images.size else MAX_BYTES // n_pixels
+        self._index, self._moments, self._packed, self._axes = index, [], [], self._ranges
         super().__init__(
             x=start[0],
             y=start[1],
@@ -230,9 +244,12 @@ class LatentExplorer(anywidget.AnyWidget):
             _labels=index[order].astype("uint8").tobytes(),
             _images=images[order[:most]].tobytes(),
         )
+        # The images given, if all of them were sent: the codes of a training come from them.
+        self.originals = images if 0 < images.nbytes == len(self._images) else None
 
     def __repr__(self) -> str:
         shown = f"{len(self._labels):,} points in {len(self._spec['classes'])} classes"
+        shown += f", a film of {len(self._moments)} moments" if self._moments else ""
         return f"LatentExplorer({shown}): run this cell in JupyterLab to move through the map"
 
     def sliders(self) -> MapSliders:
@@ -245,8 +262,73 @@ class LatentExplorer(anywidget.AnyWidget):
             sliders.append(slider)
         return MapSliders(sliders)
 
+    @property
+    def film(self) -> list[Moment]:
+        """The moments there are, in order; set it to show those of another training."""
+        return [*self._moments]
+
+    @film.setter
+    def film(self, moments: Sequence[Moment]) -> None:
+        self._moments, self._packed, self._axes = [], [], self._ranges
+        with self.hold_sync():
+            self._film, self._last, self.moment = b"", b"", 0
+            for moment in moments:
+                self.add_moment(moment, show=False)
+            self.keep_film()
+            self.moment = max(0, len(self._moments) - 1)
+
+    def keep_film(self) -> None:
+        """Hand the whole film to the browser, for whoever opens the map later."""
+        self._film = b"".join(self._packed)
+
+    def add_moment(self, moment: Moment, show: bool = True) -> None:
+        """Add a moment at the end of the film; the map goes on to it if it was at the end."""
+        if moment.codes.shape != (len(self._order), 2):
+            raise ValueError(
+                f"A moment has codes of shape {moment.codes.shape} for the map's "
+                f"{len(self._order)} points: give a film of the same digits."
+            )
+        read_weights(self._layers, moment.weights)
+        codes = moment.codes.astype("float32")
+        self._axes = [_next_range(c, axis) for c, axis in zip(codes.T, self._axes, strict=True)]
+        both = zip(self._ranges, self._axes, strict=True)
+        self._ranges = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in both]  # of any moment
+        places = name_places(codes, self._index).tolist()
+        more = {"number": len(self._moments), "ranges": self._axes, "places": places}
+        packed = pack_moment(moment, self._order, **more)
+        if not self._moments and self.originals is not None:
+            self._marks = ruler(self.originals, self._index, JUDGED)
+        self._moments.append(moment)
+        self._packed.append(packed)
+        if show:
+            with self.hold_sync():
+                self._last = packed
+                if self.moment == len(self._moments) - 2:
+                    self.moment += 1
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        self.keep_film()  # of a training that was interrupted, too
+        return super()._repr_mimebundle_(**options)
+
+    @traitlets.validate("moment")
+    def _check_moment(self, proposal: traitlets.Bunch) -> int:
+        last = max(0, len(self._moments) - 1)
+        if not 0 <= proposal.value <= last:
+            raise ValueError(
+                f"moment={proposal.value} cannot work: the film has moments from 0 to {last}."
+            )
+        return proposal.value
+
+    @traitlets.observe("moment")
+    def _on_moment(self, _change: traitlets.Bunch) -> None:
+        if self._moments:
+            self._layers = read_weights(self._layers, self._moments[self.moment].weights)
+            self.image = self._decode(self.x, self.y)
+
     def export_html(self, path: str | Path, title: str = "A map of digits") -> Path:
         """Write the map as one page that opens by double click, without Python or a network.
+
+        A film of the map goes with it.
 
         Parameters
         ----------
@@ -268,8 +350,12 @@ class LatentExplorer(anywidget.AnyWidget):
             If the title is no text.
         """
         data = {k: getattr(self, f"_{k}") for k in ("weights", "points", "labels", "images")}
-        spec = self._spec | {"start": [self.x, self.y]}
-        return write_page(Path(path), title, str(self._esm), spec, data)
+        data["film"] = b"".join(self._packed)
+        start = [
+            float(np.clip(v, *axis)) for v, axis in zip((self.x, self.y), self._axes, strict=True)
+        ]
+        spec = self._spec | {"start": start, "marks": self._marks, "moment": self.moment}
+        return write_page(Path(path), title, self._esm, spec, data)
 
     @traitlets.validate("x", "y")
     def _check_value(self, proposal: traitlets.Bunch) -> float:
@@ -379,6 +465,13 @@ def _padded(values: np.ndarray) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     room = 0.04 * (high - low) or 0.5
     return low - room, high + room
+
+
+def _next_range(values: np.ndarray, before: tuple[float, float]) -> tuple[float, float]:
+    """Keep the range before while the values fill it well, so that the axes do not shake."""
+    low, high = float(values.min()), float(values.max())
+    fills = before[0] <= low and high <= before[1] and high - low > 0.7 * (before[1] - before[0])
+    return before if fills else _padded(values)
 
 
 def _evenly(index: np.ndarray) -> np.ndarray:

@@ -12,6 +12,9 @@ from typing import Any
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
+# What the policy allows beyond that to a page that trains: a worker made of a text in the page,
+# by file:// and by http alike, and WebAssembly for its loops.
+WORKER = " 'wasm-unsafe-eval'; worker-src blob:"
 IMPORT = re.compile(r'^import (\{.+\}) from "\./(.+)";$', re.MULTILINE)
 
 
@@ -31,12 +34,18 @@ def bundle(path: Path) -> str:
 
 
 def write_page(
-    path: Path, title: str, module: str, spec: Mapping[str, Any], data: Mapping[str, bytes]
+    path: Path,
+    title: str,
+    module: str,
+    spec: Mapping[str, Any],
+    data: Mapping[str, bytes],
+    worker: str = "",
 ) -> Path:
     """Write the page, whole or not at all, with all that it needs inlined.
 
     Path and title are those of `LatentExplorer.export_html`; the module is the text of
-    ``latent_map.js``; spec and data are what `LatentExplorer` sends to the browser.
+    ``latent_map.js``; spec and data are what `LatentExplorer` sends to the browser;
+    the worker is "" or WORKER.
     """
     if not isinstance(title, str):
         raise ValueError(f"title={title!r} cannot work: it must be a text.")
@@ -50,7 +59,7 @@ def write_page(
     }
     # In a script, "</script>" and "<!--" mean something whatever surrounds them: no "<" at all.
     text = json.dumps({"spec": spec, "packed": packed}).replace("<", "\\u003c")
-    page = PAGE.substitute(title=html.escape(title), data=text, module=module)
+    page = PAGE.substitute(title=html.escape(title), data=text, module=module, worker=worker)
     beside = path.with_name(f"{path.name}.part")  # so that a page that is there stays whole
     try:
         beside.write_text(page, encoding="utf-8")

@@ -253,10 +253,10 @@ export class Playground {
     this.parts.states.textContent = [...this.faults, ...this.news].join(" ");
   }
 
-  tellDead({ dead, epoch }) {
+  tellDead({ dead, epoch, codes }) {
     if (dead.every((now, c) => now === this.lost[c])) return;
     const sentences = dead.map((now, c) => {
-      if (now) return `Unit ${c + 1} is dead: its slider does nothing.`;
+      if (now) return `Unit ${c + 1} is dead: it is ${+codes[c].toPrecision(3)} for every digit.`;
       return this.lost[c] ? `Unit ${c + 1} has come back, in epoch ${Math.ceil(epoch)}.` : "";
     });
     this.lost = dead;

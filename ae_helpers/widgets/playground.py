@@ -9,7 +9,8 @@ import traitlets
 
 from ae_helpers.data import read_sample
 from ae_helpers.legend import CLASS_COLOURS
-from ae_helpers.widgets.page import bundle, write_page
+from ae_helpers.widgets.page import WORKER, bundle, write_page
+from ae_helpers.widgets.ruler import ruler
 
 
 class Playground(anywidget.AnyWidget):
@@ -52,7 +53,7 @@ class Playground(anywidget.AnyWidget):
         classes = [{"name": str(c), "colour": colour} for c, colour in enumerate(CLASS_COLOURS)]
         super().__init__(
             state=state,
-            _spec={"classes": classes, "ruler": _ruler(images, labels)},
+            _spec={"classes": classes, "ruler": ruler(images, labels)},
             _images=zlib.compress(images.tobytes(), level=9),
             _labels=zlib.compress(labels.tobytes(), level=9),
         )
@@ -67,19 +68,5 @@ class Playground(anywidget.AnyWidget):
         Parameters, return and errors are those of `LatentExplorer.export_html`.
         """
         data = {name: zlib.decompress(getattr(self, f"_{name}")) for name in ("images", "labels")}
-        return write_page(Path(path), title, self._esm, self._spec | {"state": self.state}, data)
-
-
-def _ruler(images: np.ndarray, labels: np.ndarray) -> list[tuple[str, float]]:
-    """Measure the loss of three answers that need no network, as notebook 03 does."""
-    targets = images.reshape(len(images), -1) / 255
-    means = np.stack([targets[labels == c].mean(axis=0) for c in range(10)])
-    answers = {"mean digit": targets.mean(axis=0), "class mean": means[labels]}
-    answers["perfect copy"] = targets
-    return [(name, _binary_crossentropy(targets, answer)) for name, answer in answers.items()]
-
-
-def _binary_crossentropy(targets: np.ndarray, answer: np.ndarray) -> float:
-    answer = np.clip(answer, 1e-7, 1 - 1e-7)
-    losses = -targets * np.log(answer) - (1 - targets) * np.log(1 - answer)
-    return float(losses.mean())
+        spec = self._spec | {"state": self.state}
+        return write_page(Path(path), title, self._esm, spec, data, WORKER)

@@ -4,7 +4,6 @@ import inspect
 import json
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ from lab import settle, wait_until
 from matplotlib.path import Path as PolygonPath
 
 from ae_helpers.numpy_layers import apply_layers, to_uint8
-from ae_helpers.widgets import latent_map
 from ae_helpers.widgets.latent_map import LatentExplorer
 
-MODULE = Path(latent_map.__file__).with_suffix(".js").read_text(encoding="utf-8")
+MODULE = LatentExplorer._esm
 IMPORT = "await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })))"
 
 

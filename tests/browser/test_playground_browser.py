@@ -1,7 +1,10 @@
 """The playground in a real browser: the page by file://, and the widget in a real JupyterLab."""
 
+import functools
 import re
+import threading
 import zlib
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from lab import settle, wait_until
@@ -86,6 +89,23 @@ def test_it_starts_pauses_goes_on_and_the_ones_lie_apart(open_page):
     assert picture(page, ".points") != paused[1]
 
 
+def test_it_trains_when_it_is_hosted_and_asks_its_server_for_nothing(new_page, html):
+    asked, said = [], []
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=html.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        address = f"http://127.0.0.1:{server.server_port}/{html.name}"
+        page.goto(f"{address}#digits=500")
+        page.locator(".status", has_text=TRAINED).wait_for()
+        server.shutdown()
+    others = [url.partition("#")[0] for url in asked if not url.startswith("blob:")]
+    assert others == [address]
+    assert said == []
+
+
 def test_the_map_decodes_with_the_weights_of_the_moment(open_page):
     page = open_page("#seed=5&digits=500", reduced_motion="reduce")
     assert page.locator(".status").text_content().startswith("Not trained yet")
@@ -121,7 +141,7 @@ def test_another_seed_and_code_begin_anew_and_stand_in_the_address_and_the_galle
 
 def test_a_dead_unit_is_told_and_a_link_leads_to_it(open_page):
     page = open_page("#seed=21&code=relu")
-    assert re.search(r"Unit [12] is dead: its slider does nothing\.", said(page, "dead"))
+    assert re.search(r"Unit [12] is dead: it is 0 for every digit\.", said(page, "dead"))
     assert page.locator("input[name=seed]").input_value() == "21"
     page.evaluate("location.hash = 'seed=21&code=linear'")
     page.locator(".status", has_text=TRAINED).wait_for()

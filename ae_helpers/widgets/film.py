@@ -1,0 +1,77 @@
+"""The film of a training: what the latent map shows one moment after another."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ae_helpers.numpy_layers import DenseLayer
+
+
+class Moment(NamedTuple):
+    """The plane at one moment of a training.
+
+    Attributes
+    ----------
+    epoch : float
+        Epochs done: 0.3 is three tenths of the first one.
+    loss : float
+        Mean binary cross-entropy of digits shown, with the weights of this moment.
+    codes : numpy.ndarray
+        ``(n, 2)`` float16, the codes of the digits shown.
+    weights : numpy.ndarray
+        ``(m,)`` float16: kernel, bias, kernel, bias, … of the decoder.
+    """
+
+    epoch: float
+    loss: float
+    codes: np.ndarray
+    weights: np.ndarray
+
+
+def save_film(path: str | Path, film: Sequence[Moment]) -> None:
+    """Write a film, such as ``explorer.film``, as one ``.npz``; a file that is there is replaced.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> moments = [Moment(epoch, 0.25, np.zeros((3, 2)), np.zeros(9)) for epoch in (0, 0.5, 1)]
+    >>> path = Path(tempfile.mkdtemp()) / "film.npz"
+    >>> save_film(path, moments)
+    >>> [moment.epoch for moment in load_film(path)]
+    [0.0, 0.5, 1.0]
+    """
+    arrays = (np.stack(values) for values in zip(*film, strict=True))
+    np.savez_compressed(path, **dict(zip(Moment._fields, arrays, strict=True)))
+
+
+def load_film(path: str | Path) -> list[Moment]:
+    """Read a film that `save_film` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        epochs, losses, codes, weights = (file[name] for name in Moment._fields)
+    return list(map(Moment, epochs.tolist(), losses.tolist(), codes, weights))
+
+
+def read_weights(layers: Sequence[DenseLayer], weights: np.ndarray) -> list[DenseLayer]:
+    """Cut the weights of a moment into layers of the shapes of these."""
+    shapes = [part.shape for kernel, bias, _ in layers for part in (kernel, bias)]
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+    if weights.shape != (ends[-1],):
+        raise ValueError(
+            f"A moment has {weights.size:,} weights and the map's decoder {ends[-1]:,}: give the "
+            "film of a network like the map's."
+        )
+    parts = [
+        part.reshape(shape).astype("float32")
+        for part, shape in zip(np.split(weights, ends[:-1]), shapes, strict=True)
+    ]
+    return [(*parts[2 * k : 2 * k + 2], layer[2]) for k, layer in enumerate(layers)]
+
+
+def pack_moment(moment: Moment, order: np.ndarray, **more: Any) -> bytes:
+    """Write a moment for ``film.js``: the length of a JSON text, the text, codes, weights."""
+    text = json.dumps({"epoch": moment.epoch, "loss": moment.loss, **more}).encode()
+    halves = [np.asarray(part, "<f2").tobytes() for part in (moment.codes[order], moment.weights)]
+    return b"".join([len(text).to_bytes(4, "little"), text, *halves])

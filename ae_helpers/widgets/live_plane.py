@@ -1,0 +1,110 @@
+"""A callback that moves the latent map on while the network trains, and keeps the film of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ae_helpers.model import quiet_start
+from ae_helpers.widgets.film import Moment
+from ae_helpers.widgets.latent_map import LatentExplorer
+from ae_helpers.widgets.ruler import JUDGED, binary_crossentropy
+
+with quiet_start():
+    import keras
+
+
+class LivePlane(keras.callbacks.Callback):
+    """Show a training on the latent map: points and decoder move on while it runs.
+
+    For `train`, and for Keras' own ``fit``. You may touch the map meanwhile: it decodes with the
+    weights of the moment. What was shown stays as ``explorer.film``.
+
+    Parameters
+    ----------
+    explorer
+        The map, made with the images of all its points: two or three thousand, which costs the
+        training a few hundredths of its time. Its decoder has the shape of the network's.
+    in_first
+        Moments in the first epoch, 1 or more; afterwards there is one at the end of each.
+
+    Raises
+    ------
+    ValueError
+        If the map has no images for its points, or ``in_first`` is no number of moments; when
+        the training begins, if network and map do not fit.
+
+    Examples
+    --------
+    >>> from ae_helpers import build_autoencoder, train
+    >>> autoencoder, encoder, decoder = build_autoencoder()
+    >>> autoencoder.compile(optimizer="adam", loss="binary_crossentropy")
+    >>> images = np.zeros((64, 784), dtype="float32")
+    >>> layers = [(*layer.get_weights(), layer.activation.__name__) for layer in decoder.layers[1:]]
+    >>> originals = np.zeros((64, 28, 28), dtype="uint8")
+    >>> labels = np.zeros(64, dtype=int)
+    >>> explorer = LatentExplorer(layers, points=encoder(images), labels=labels, images=originals)
+    >>> live = LivePlane(explorer, in_first=2)
+    >>> history = train(autoencoder, images, validation_data=images, callbacks=[live],
+    ...                 epochs=2, verbose=0)
+    >>> [moment.epoch for moment in explorer.film]
+    [0.0, 0.5, 1.0, 2.0]
+    """
+
+    def __init__(self, explorer: LatentExplorer, in_first: int = 10) -> None:
+        super().__init__()
+        if not isinstance(in_first, int) or in_first < 1:
+            raise ValueError(
+                f"in_first={in_first!r} cannot work: it must be a whole number of moments, 1 or "
+                "more."
+            )
+        if explorer.originals is None:
+            raise ValueError(
+                "This map has no image for some of its points, so their codes cannot be made anew: "
+                "make the LatentExplorer with images=, and with a few thousand points."
+            )
+        self.explorer, self.in_first = explorer, in_first
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Begin the film with the plane as it is before the first step."""
+        code, images = self.model.get_layer("code"), self.explorer.originals
+        self._layers = self.model.layers[self.model.layers.index(code) + 1 :]
+        self._encode = keras.Model(self.model.inputs[0], code.output)
+        pixels = images.reshape(len(images), -1).astype("float32") / 255
+        self._images, self._targets = keras.ops.convert_to_tensor(pixels), pixels[:JUDGED]
+        self._epoch, self._stops = 0, []
+        self.explorer.film = []
+        self._record(0)
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Note the epoch, and under ``fit`` also where to stop in it."""
+        self._epoch, self._steps = epoch, self.params["steps"]
+        self._stops = self.stops(epoch, self._steps)
+
+    def stops(self, epoch: int, steps: int) -> list[int]:
+        """After how many of an epoch's steps `on_train_batch_end` has something to do."""
+        return [steps * k // self.in_first for k in range(1, self.in_first)] if epoch == 0 else []
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Show a moment within an epoch."""
+        if batch + 1 in self._stops:
+            self._record(self._epoch + (batch + 1) / self._steps)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Show the moment at the end of an epoch."""
+        self._record(epoch + 1)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Hand the whole film to the map, for whoever opens it later."""
+        self.explorer.keep_film()
+
+    def _record(self, epoch: float) -> None:
+        codes = np.asarray(self._encode(self._images))
+        weights = np.concatenate([w.ravel() for layer in self._layers for w in layer.get_weights()])
+        with np.errstate(over="ignore"):
+            halves = codes.astype("float16"), weights.astype("float16")
+        if not all(np.isfinite(half).all() for half in halves):
+            return  # the training is going wrong, which is for `train` to tell
+        drawn = np.asarray(self.model(self._images[:JUDGED], training=False))
+        loss = binary_crossentropy(self._targets, drawn)
+        self.explorer.add_moment(Moment(float(epoch), loss, *halves))
