@@ -174,7 +174,12 @@ def _die_with_the_sweep() -> None:
     _kill(os.getpid())
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Be the run's process: execute the notebook, and leave behind what went wrong, if any."""
     threading.Thread(target=_die_with_the_sweep, daemon=True).start()
     if error := _run_notebook():
         Path("../error.txt").write_text(error, encoding="utf-8", errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    main()
