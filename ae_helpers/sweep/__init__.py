@@ -3,14 +3,18 @@
 import importlib.metadata
 import math
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from ae_helpers.sweep import cluster, folder
 from ae_helpers.sweep.grid import Plan, make_plan
 from ae_helpers.sweep.progress import start_progress
 from ae_helpers.sweep.run import run_on_worker
+from ae_helpers.sweep.warm import close as close_warm_process
 
 MANY = 10_000  # runs; more than these are seldom meant
 BETWEEN_WRITES = 1.0  # seconds at least between two versions of results.csv
@@ -26,6 +30,7 @@ def sweep(
     scheduler: str | None = None,
     timeout: float | None = None,
     resume: bool = False,
+    cold: bool = False,
     yes: bool = False,
 ) -> list[dict[str, Any]]:
     """Run a notebook once for each combination of parameters, and collect what came of it.
@@ -34,6 +39,10 @@ def sweep(
     notebook, ``metrics.json``, and in ``runs/`` what the notebook saved (`AE_RUNS_DIR` points
     there). ``out/results.csv`` is the table of the runs that have ended, rewritten as they end.
     A run that fails is in the table with its error; the others go on.
+
+    Where that is safe, runs are forked from a warm process that has imported TensorFlow, Keras
+    and this package, and done nothing else; it lives as long as the sweep. Elsewhere each run
+    starts cold, and makes the imports itself. The numbers are the same.
 
     Each run uses one thread, so that numbers do not depend on the machine's cores. Where a run
     saves a metric ``data``, the name of its data, runs with the same ``data_source`` must have
@@ -63,6 +72,8 @@ def sweep(
         Seconds after which a run is stopped, and recorded as failed; by default none is.
     resume
         Go on with a sweep that was interrupted: only runs that are missing or failed are made.
+    cold
+        Start each run cold.
     yes
         Allow more than 10,000 runs.
 
@@ -99,11 +110,14 @@ def sweep(
                 "resume it (--resume), or use another folder."
             )
         folder.write_sweep(out, plan.identity)
+        warm = None if cold else uuid.uuid4().hex
         try:
             if len(done) < len(plan.runs):
                 with cluster.connect(scheduler, workers) as place:
-                    _run(plan, outcomes, out, place, timeout)
+                    _run(plan, outcomes, out, place, {"timeout": timeout, "warm": warm})
         finally:
+            if warm:
+                close_warm_process(warm)
             rows = folder.write_results(out, outcomes, plan.identity["vary"])
     return rows
 
@@ -126,22 +140,30 @@ def prepare(
 
 
 def _run(
-    plan: Plan, outcomes: dict[str, Any], out: Path, place: cluster.Place, timeout: float | None
+    plan: Plan,
+    outcomes: dict[str, Any],
+    out: Path,
+    place: cluster.Place,
+    options: dict[str, Any],
 ) -> None:
     """Make the runs that are not done; note each in ``outcomes`` and on disk as it ends."""
     ended = folder.done(outcomes)
-    always = {
+    always = options | {
         "notebook": plan.notebook,
-        "timeout": timeout,
         "version": importlib.metadata.version("ae-helpers"),
         "folder": str(out / folder.WORK) if isinstance(place, cluster.ThisMachine) else None,
     }
     tasks = {name: always | {"params": plan.runs[name]} for name in plan.runs if name not in ended}
     show = start_progress(len(plan.runs), len(ended))
     written, to_write = time.monotonic(), False
+    said = False
     for result in cluster.distribute(place, run_on_worker, tasks):
         if result is not None:
             name, outcome, files = result
+            _, why, reason = outcome.get("start", "").partition("cold: ")
+            if why and not said:
+                tqdm.write(f"Runs start cold: {reason}.")
+                said = True
             params = plan.defaults | plan.runs[name]
             outcomes[name] = {"run": name, "params": params, "seed": params.get("seed")} | outcome
             folder.write_run(out, outcomes[name], files)

@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--scheduler", metavar="tcp://...", help="a Dask cluster, in place of this machine")
     add("--timeout", type=float, metavar="SECONDS", help="stop a run that takes longer")
     add("--resume", action="store_true", help="make only the runs that are missing or failed")
+    add("--cold", action="store_true", help="start each run anew, not from a warm process")
     add("--dry-run", action="store_true", help="print the table of runs and start none")
     add("--yes", action="store_true", help=f"allow more than {MANY:,} runs")
     options = vars(parser.parse_args(arguments))

@@ -13,14 +13,18 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import psutil
+
+if TYPE_CHECKING:
+    from ae_helpers.sweep.warm import WarmRun
 
 # Always one thread a run: runs side by side do not fight for the cores, and the numbers are
 # the same on machines with few cores and with many.
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 START_ATTEMPTS = 3  # of a kernel that does not start
+WARM_ATTEMPTS = 2  # of a run whose warm process dies under it; then it starts cold
 LOOK = 0.1  # seconds between two looks at a run under way
 PACKAGES = ("ae-helpers", "keras", "numpy", "papermill", "tensorflow")
 LEFT_OUT = re.compile(r"(.*/)?\.|(metrics\.json|log\.txt)(/|$)")  # hidden, or the sweep's own names
@@ -33,11 +37,13 @@ def run_on_worker(
 
     ``task`` has ``notebook`` (JSON text), ``params`` (those given to the run), ``timeout``
     (seconds, or None), ``version`` (of this package where the sweep is; another one is a
-    RuntimeError) and ``folder`` (in which to work; None for the Dask worker's). ``stop`` is set
-    when the run is to end at once, and nobody wants its result.
+    RuntimeError), ``folder`` (in which to work; None for the Dask worker's) and ``warm`` (the
+    sweep's own name for its warm process; None for a cold start). ``stop`` is set when the run is
+    to end at once, and nobody wants its result.
 
-    The outcome has ``status`` (``"done"`` or ``"failed"``), ``error``, ``metrics``, ``seconds``
-    and ``versions``; the files, by their path in the run's folder, are the executed notebook (of
+    The outcome has ``status`` (``"done"`` or ``"failed"``), ``error``, ``metrics``, ``start``
+    (``"warm"``, ``"cold"``, or ``"cold: "`` and why it was not warm), ``seconds`` and
+    ``versions``; the files, by their path in the run's folder, are the executed notebook (of
     a failed run as far as it came) and what it saved.
     """
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
@@ -51,10 +57,25 @@ def run_on_worker(
         from distributed import get_worker
 
         scratch = get_worker().local_directory
-    start = time.perf_counter()
+    begin, stop = time.perf_counter(), stop or threading.Event()
+    for attempt in range(WARM_ATTEMPTS + 1):
+        warm = task["warm"] if attempt < WARM_ATTEMPTS else None
+        try:
+            outcome, files = _run_in_new_folder(scratch, task | {"warm": warm}, stop)
+            break
+        except ChildProcessError:  # the warm process died: nothing says how the run ended
+            continue
+    outcome |= {"seconds": round(time.perf_counter() - begin, 2)}
+    return outcome | {"versions": {"python": platform.python_version()} | versions}, files
+
+
+def _run_in_new_folder(
+    scratch: str, task: dict[str, Any], stop: threading.Event
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Make the run in a folder of its own, and collect what it leaves there."""
     with tempfile.TemporaryDirectory("-run", dir=scratch, ignore_cleanup_errors=True) as name:
         place = Path(name)
-        metrics, error = {}, _run_process(place, task, stop or threading.Event())
+        metrics, error = {}, _run_process(place, task, stop)
         if error is None:
             try:
                 metrics = _saved_metrics(place / "run" / "runs")
@@ -63,9 +84,11 @@ def run_on_worker(
         files = _files(place / "run")
         if error and (log := (place / "log.txt").read_bytes()):
             files["log.txt"] = log
+        start = "warm" if task["warm"] else "cold"
+        if (place / "cold.txt").is_file():
+            start = f"cold: {(place / 'cold.txt').read_text()}"
     outcome = {"status": "failed" if error else "done", "error": error, "metrics": metrics}
-    outcome |= {"seconds": round(time.perf_counter() - start, 2)}
-    return outcome | {"versions": {"python": platform.python_version()} | versions}, files
+    return outcome | {"start": start}, files
 
 
 def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> str | None:
@@ -80,31 +103,55 @@ def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> st
     limit = task["timeout"] or math.inf
     end = time.monotonic() + limit
     with (place / "log.txt").open("wb") as log:
-        # Its standard input is a pipe that closes when this process dies, however it dies. The
-        # session of its own keeps the terminal's Ctrl-C from it. This file is run alone (-P: its
-        # folder is no place to import from), since the whole package takes longer to import.
-        process = subprocess.Popen(
-            [sys.executable, "-P", __file__],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd=place / "run",
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
-        )
-        with process.stdin:
-            while process.poll() is None:
-                if stop.wait(LOOK) or time.monotonic() > end:
-                    _kill(process.pid)
-                    process.wait()
-                    return f"It was stopped, since it took longer than {limit:g} s."
+        code, refusal = None, ""
+        if task["warm"]:
+            from ae_helpers.sweep import warm
+
+            forked = warm.start(task["warm"], place, environment, log)
+            code, refusal = _wait(forked, stop, end), forked.refusal
+        if refusal:
+            (place / "cold.txt").write_text(refusal)
+        if refusal or not task["warm"]:
+            code = _wait(_start_cold(place, environment, log), stop, end)
+    if code is None:
+        return f"It was stopped, since it took longer than {limit:g} s."
     if (place / "error.txt").is_file():
         return (place / "error.txt").read_text(encoding="utf-8")
-    if process.returncode != 0:
+    if code != 0:
         last = (place / "log.txt").read_text(errors="replace").strip().rpartition("\n")[2]
-        return f"The run's process ended with code {process.returncode}. {last}".strip()
+        return f"The run's process ended with code {code}. {last}".strip()
     return None
+
+
+def _start_cold(place: Path, environment: dict[str, str], log: BinaryIO) -> subprocess.Popen:
+    """Start a Python of its own for the run."""
+    # Its standard input is a pipe that closes when this process dies, however it dies. The
+    # session of its own keeps the terminal's Ctrl-C from it. This file is run alone (-P: its
+    # folder is no place to import from), since the whole package takes longer to import.
+    return subprocess.Popen(
+        [sys.executable, "-P", __file__],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd=place / "run",
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
+    )
+
+
+def _wait(process: "subprocess.Popen | WarmRun", stop: threading.Event, end: float) -> int | None:
+    """Wait for the run's end; return its code, or None if it had to be stopped."""
+    with process.stdin:
+        try:
+            while (code := process.poll()) is None:
+                if stop.wait(LOOK) or time.monotonic() > end:
+                    return None
+            return code
+        finally:
+            if process.returncode is None and process.pid is not None:
+                _kill(process.pid)
+                process.wait()
 
 
 def _kill(pid: int) -> None:

@@ -6,37 +6,65 @@ one more, forked from the run's before that does anything. So one run sees nothi
 (`multiprocessing`'s forkserver is not used, since it would run the main script a second time.)
 """
 
+import contextlib
 import gc
 import glob
 import importlib
 import json
 import os
 import runpy
+import select
 import selectors
-import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
 # What looks for the running kernel when it is imported, such as ipywidgets, cannot be among them.
 IMPORTS = ("papermill", "ipykernel.kernelapp", "ae_helpers.training", "ae_helpers.runs")
 IMPORTS += ("ae_helpers.data", "matplotlib.figure", "tensorflow", "keras")
+IDLE = 120  # seconds without a run, after which a warm process ends
 GPUS = ("/dev/nvidia[0-9]*", "/dev/kfd")
 START = "from ae_helpers.sweep import warm; warm.serve()"
 
 
-class WarmProcess:
+_processes: dict[str, "_WarmProcess"] = {}  # by the names of the sweeps
+_lock = threading.Lock()
+
+
+def start(sweep: str, place: Path, environment: dict[str, str], log: BinaryIO) -> "WarmRun":
+    """Fork a run in ``place``, as soon as the imports of the sweep's warm process are done."""
+    if sys.platform != "linux":
+        return WarmRun(None, open(os.devnull, "wb"), "this system has no safe fork")  # noqa: SIM115
+    (place / "environment.json").write_text(json.dumps(environment))
+    news, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    lifeline, end = os.pipe()
+    with theirs, open(lifeline, "rb"), _lock:
+        if sweep not in _processes or not _processes[sweep].alive():
+            close(sweep)
+            _processes[sweep] = _WarmProcess(environment)
+        _processes[sweep].ask(place, theirs.fileno(), lifeline, log.fileno())
+    return WarmRun(news, open(end, "wb"))  # noqa: SIM115
+
+
+def close(sweep: str) -> None:
+    """End the sweep's warm process, if there is one; its runs have ended, or end with it."""
+    if process := _processes.pop(sweep, None):
+        process.close()
+
+
+class _WarmProcess:
     """The sweep's end of a warm process; it ends with `close`, or with the sweep's process."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         # matplotlib reads its backend when it is imported; a kernel sets the same.
-        environment = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"} | environment
+        backend = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -44,72 +72,63 @@ class WarmProcess:
                 stdin=theirs,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=environment,
+                env=backend | environment,
                 cwd="/",
                 start_new_session=True,
             )
 
-    def start(self, place: Path, environment: dict[str, str], log: Any) -> "WarmRun":
-        """Ask for a run in ``place``; it starts as soon as the imports are done."""
-        (place / "environment.json").write_text(json.dumps(environment))
-        news, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        lifeline, end = os.pipe()
-        with theirs, open(lifeline, "rb"):
-            run = WarmRun(news, open(end, "wb"))  # noqa: SIM115
-            try:
-                sent = [theirs.fileno(), lifeline, log.fileno()]
-                socket.send_fds(self._socket, [os.fsencode(place)], sent)
-            except OSError:
-                run.lost = True
-        return run
+    def ask(self, place: Path, *handles: int) -> None:
+        with contextlib.suppress(ConnectionError):  # it has just died: the run hears of that
+            socket.send_fds(self._socket, [os.fsencode(place)], handles)
 
     def alive(self) -> bool:
-        """Whether it can be asked for a run."""
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End it; its runs have ended, or end with their lifelines."""
         self._socket.close()
         self._process.kill()
         self._process.wait()
 
 
 class WarmRun:
-    """A run's process, as `subprocess.Popen` shows one; ``lost`` if the warm process died."""
+    """A forked run's process, as `subprocess.Popen` shows one.
 
-    def __init__(self, news: socket.socket, lifeline: Any) -> None:
-        self._news, self.stdin = news, lifeline
+    ``refusal`` says, once it has ended, why it was never forked, if so.
+    """
+
+    def __init__(self, news: socket.socket | None, lifeline: BinaryIO, refusal: str = "") -> None:
+        self._news, self.stdin, self.refusal = news, lifeline, refusal
         self.pid: int | None = None
-        self.returncode: int | None = None
-        self.refused, self.lost = "", False
+        self.returncode: int | None = None if news else 0
 
     def poll(self) -> int | None:
-        """Hear what there is to hear; return the code the process ended with, or None."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._news, selectors.EVENT_READ)
-            while self.returncode is None and not self.lost and selector.select(0):
-                word, _, text = self._hear().partition(" ")
-                match word:
-                    case "pid":
-                        self.pid = int(text)
-                    case "code":
-                        self.returncode = int(text)
-                    case "refused":
-                        self.refused, self.returncode = text, 0
-                    case _:
-                        self.lost = True
-        return -signal.SIGKILL if self.lost else self.returncode
+        """Hear what there is to hear; return the code the process ended with, or None.
 
-    def _hear(self) -> str:
-        try:
-            return self._news.recv(10_000).decode()
-        except ConnectionError:
-            return ""
+        If its warm process died, nobody knows that code: a ChildProcessError.
+        """
+        while self.returncode is None and select.select([self._news], [], [], 0)[0]:
+            try:
+                word, _, text = self._news.recv(10_000).decode().partition(" ")
+            except ConnectionError:
+                word = ""
+            match word:
+                case "pid":
+                    self.pid = int(text)
+                    continue
+                case "code":
+                    self.returncode = int(text)
+                case "refused":
+                    self.refusal, self.returncode = text, 0
+                case _:
+                    raise ChildProcessError("The warm process died.")
+            self._news.close()
+        return self.returncode
 
-    def close(self) -> None:
-        """Let go of the process; if it still runs, it ends itself."""
-        self.stdin.close()
-        self._news.close()
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        with contextlib.suppress(ChildProcessError):
+            while self.poll() is None:
+                time.sleep(0.01)
 
 
 # Here ends what the sweep's process does. The rest is done in the warm one and its children.
@@ -123,7 +142,10 @@ def serve() -> None:
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     while True:
-        for key, _ in selector.select():
+        events = selector.select(None if children else IDLE)
+        if not events:
+            return os._exit(0)  # a cluster's worker does not hear of the sweep's end
+        for key, _ in events:
             if key.fileobj is not control:  # a child has ended
                 pid, news = children.pop(key.fd)
                 selector.unregister(key.fd)
@@ -174,10 +196,8 @@ def _prepare() -> str:
 
 
 def _tell(news: socket.socket, text: str) -> None:
-    try:
+    with contextlib.suppress(ConnectionError):  # the sweep has given up this run
         news.send(text.encode())
-    except ConnectionError:
-        pass  # the sweep has given up this run
 
 
 def _be_a_run(place: str, lifeline: int, log: int) -> None:
