@@ -111,17 +111,20 @@ def dask(folder, marker, *command):
 
 
 def live_processes(marker, patience=0):
-    """List the command lines of live processes with the marker; wait a little for their end."""
+    """List names and command lines of live processes with the marker; wait a little for their end.
+
+    Those that are forked from a warm process have its command line, and names of their own.
+    """
     end = time.monotonic() + patience
     while True:
         found = []
         for process in psutil.process_iter():
             try:
                 if process.pid != os.getpid() and marker.items() <= process.environ().items():
-                    found.append(process.cmdline())
+                    found.append([process.name(), *process.cmdline()])
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-        found = [command for command in found if command]  # without those that have just ended
+        found = [command for command in found if command[1:]]  # without those that have just ended
         if not found or time.monotonic() > end:
             return found
         time.sleep(0.1)

@@ -363,13 +363,16 @@ def test_a_script_needs_no_guard_and_windows_no_posix(tmp_path):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("moment", ["run.py", "ipykernel"])
-def test_ctrl_c_ends_everything_and_says_how_to_go_on(tmp_path, moment):
+@pytest.mark.parametrize(
+    ("options", "moment"),
+    [([], "forks"), ([], "ae-run"), ([], "ipykernel"), (["--cold"], "ipykernel")],
+)
+def test_ctrl_c_ends_everything_and_says_how_to_go_on(tmp_path, options, moment):
     notebook = write_training(tmp_path / "n.ipynb", seconds=60)
     command = [sys.executable, "-m", "ae_helpers.sweep", str(notebook), "--vary=seed=0:2"]
     marker = {"SWEEP_TEST": str(tmp_path)}
     process = subprocess.Popen(
-        [*command, f"--out={tmp_path / 'out'}"],
+        [*command, *options, f"--out={tmp_path / 'out'}"],
         env=os.environ | marker,
         stderr=subprocess.PIPE,
         text=True,

@@ -65,6 +65,8 @@ def run_on_worker(
             break
         except ChildProcessError:  # the warm process died: nothing says how the run ended
             continue
+    if task["warm"] and not warm:
+        outcome["start"] = "cold: its warm process died each time"
     outcome |= {"seconds": round(time.perf_counter() - begin, 2)}
     return outcome | {"versions": {"python": platform.python_version()} | versions}, files
 
