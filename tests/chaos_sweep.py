@@ -77,7 +77,7 @@ def kill_a_worker(folder, notebook, rows):
         ]
         sweep = start(notebook, folder / "cluster", runs, marker, f"--scheduler={address}")
         # Both work in the middle of a run when both have a kernel.
-        wait_for(lambda: sum("ipykernel" in " ".join(p) for p in live_processes(marker)) == 2)
+        wait_for(lambda: [p[0] for p in live_processes(marker)].count("ipykernel") == 2)
         processes[1].kill()
         assert sweep.wait(LIMIT) == 0
     finally:

@@ -5,6 +5,7 @@ import csv
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -365,7 +366,7 @@ def test_a_script_needs_no_guard_and_windows_no_posix(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "moment"),
-    [([], "forks"), ([], "ae-run"), ([], "ipykernel"), (["--cold"], "ipykernel")],
+    [([], "forks"), ([], "^ae-run"), ([], "^ipykernel"), (["--cold"], "ipykernel_launcher")],
 )
 def test_ctrl_c_ends_everything_and_says_how_to_go_on(tmp_path, options, moment):
     notebook = write_training(tmp_path / "n.ipynb", seconds=60)
@@ -378,7 +379,7 @@ def test_ctrl_c_ends_everything_and_says_how_to_go_on(tmp_path, options, moment)
         text=True,
         start_new_session=True,
     )
-    wait_for(lambda: any(moment in " ".join(p) for p in live_processes(marker)))
+    wait_for(lambda: any(re.search(moment, " ".join(p)) for p in live_processes(marker)))
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -1,7 +1,7 @@
 """Runs that start warm are like runs that start cold, and see nothing of one another."""
 
+import io
 import json
-import os
 import subprocess
 import sys
 
@@ -43,7 +43,8 @@ keras.utils.set_random_seed(seed)
 model, _, _ = build_autoencoder()
 model.compile(optimizer="adam", loss="binary_crossentropy")
 params = {"hidden_dim": 32, "latent_dim": 2, "latent_activation": "relu", "seed": seed}
-history = train(model, prepare(images[:320]), epochs=1, verbose=0)
+few = prepare(images[:320])
+history = train(model, few, validation_data=few, epochs=1, verbose=0)
 save_run("mine", model, history, params)
 plt.plot([seed])"""
 KILL = """\
@@ -111,7 +112,7 @@ class Lost(warm.WarmRun):
     """A run of which nothing is heard."""
 
     def __init__(self):
-        super().__init__(None, open(os.devnull, "wb"))
+        super().__init__(None, io.BytesIO())
 
     def poll(self):
         raise ChildProcessError
@@ -130,7 +131,7 @@ def test_where_runs_cannot_start_warm_the_sweep_says_so_once(tmp_path, monkeypat
     ("code", "refusal"),
     [
         (
-            "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
+            "from threading import *; Thread(target=Event().wait, daemon=True).start()",
             "the imports have started threads, which do not outlive a fork",
         ),
         ("import no_such_module", "an import failed: No module named 'no_such_module'"),

@@ -129,11 +129,11 @@ def _settle(folder: Path, environment: dict[str, str]) -> None:
 def _be_a_kernel(order: int) -> None:
     """Wait for the order to start, then do what ``python -m ipykernel_launcher`` does."""
     os.setsid()
-    Path("/proc/self/comm").write_text("ipykernel")
     with open(order) as pipe:
         text = pipe.read()
     if not text:
         os._exit(0)  # a kernel of another kind was started instead
+    Path("/proc/self/comm").write_text("ipykernel")
     given = json.loads(text)
     _settle(Path(given["cwd"]), given["env"])
     nowhere = os.open(os.devnull, os.O_RDONLY)
@@ -163,11 +163,11 @@ class WarmProvisioner(LocalProvisioner):
         """Launch a kernel with a command."""
         waiting, environment = self.waiting[:], kwargs.get("env") or dict(os.environ)
         self.waiting.clear()
-        here = cmd[:3] == [sys.executable, "-m", "ipykernel_launcher"] and waiting
-        if not here:
+        if not waiting or cmd[:3] != [sys.executable, "-m", "ipykernel_launcher"]:
             for kernel in waiting:
                 os.close(kernel.hand)
-            Path("../cold.txt").write_text("the notebook's kernel is not this Python's own")
+            reason = "the notebook's kernel is not this Python's own"
+            Path("../cold.txt").write_text(reason if waiting else "its forked kernel did not start")
             return await super().launch_kernel(cmd, **kwargs)
         (self.process,) = waiting
         self.cwd = kwargs.get("cwd") or os.getcwd()

@@ -78,7 +78,7 @@ class _WarmProcess:
 
     def close(self) -> None:
         self._socket.close()
-        self._process.kill()
+        self._process.terminate()
         self._process.wait()
 
 
