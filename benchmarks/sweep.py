@@ -1,13 +1,12 @@
-"""Sweeps side by side with a plain loop over papermill, and what the scheduling of runs costs.
+"""Sweeps, cold and warm, side by side with a plain loop, and what the scheduling of runs costs.
 
 `python benchmarks/sweep.py` takes about five minutes on two cores. Of what it prints, the ratios
 and the milliseconds a run of scheduling compare between machines, the seconds do not.
 """
 
-import json
+import argparse
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,43 +14,75 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import nbformat
 import papermill
+from nbformat.v4 import new_code_cell, new_notebook
 
 from ae_helpers import sweep as sweep_function_home
 
-TRAINING = Path(__file__).resolve().parents[1] / "notebooks" / "03_training.ipynb"
-SHORT = {"epochs": 3, "n_train": 10_000}
-SEEDS = range(8)
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+TRAINING = NOTEBOOKS / "03_training.ipynb"
+CHAPTER = NOTEBOOKS / "09_parameterized_runs.ipynb"
 
 
 def main():
     """Measure both, and print what a reader needs to judge them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--n-train", type=int, default=10_000)
+    parser.add_argument("--only-starts", action="store_true", help="leave out the scheduling")
+    given = parser.parse_args()
+    short = {"epochs": given.epochs, "n_train": given.n_train}
     with tempfile.TemporaryDirectory() as name:
-        compare_with_a_loop(Path(name))
-        cost_of_scheduling(Path(name))
+        compare_with_a_loop(Path(name), two_cells(Path(name)), given.runs, short)
+        if not given.only_starts:
+            cost_of_scheduling(Path(name))
 
 
-def compare_with_a_loop(folder):
-    """Make the same eight runs in a loop and as a sweep, one right after the other."""
+def two_cells(folder):
+    """Take the notebook of two cells out of the chapter that makes it."""
+    texts = {}
+    for cell in nbformat.read(CHAPTER, as_version=4).cells:
+        if cell.source.startswith(('parameters = """', 'training = """')):
+            exec(cell.source, texts)
+    parameters = new_code_cell(texts["parameters"], metadata={"tags": ["parameters"]})
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [parameters, new_code_cell(texts["training"])]
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": spec}), folder / "two.ipynb")
+    return folder / "two.ipynb"
+
+
+def compare_with_a_loop(folder, notebook, runs, short):
+    """Make the same runs in a loop, as a cold sweep and as a warm one, one after the other."""
     os.environ["AE_RUNS_DIR"] = str(folder / "loop")
     (folder / "loop").mkdir()
-    loop = seconds_of(lambda: [run_plainly(folder, seed) for seed in SEEDS])
-    out = folder / "sweep"
-    spread = seconds_of(lambda: sweep(TRAINING, SEEDS, out, fixed=SHORT, workers=2))
-    own = statistics.mean(
-        json.loads(path.read_text())["metadata"]["papermill"]["duration"]
-        for path in out.glob("run-*/notebook.ipynb")
-    )
-    print(f"8 runs of {TRAINING.name}: plain loop {loop:.0f} s, 2 workers {spread:.0f} s,")
-    print(f"  which is {loop / spread:.2f} times faster (wanted: 1.6 on two cores)")
-    print(f"  a run's notebook takes {own:.1f} s; above that the sweep takes", end=" ")
-    print(f"{spread * 2 / len(SEEDS) - own:.1f} s of a worker for each run, all start-up included")
+    ways = {"plain loop": lambda: [run_plainly(folder, notebook, n, short) for n in range(runs)]}
+    for way, cold in (("2 workers, cold", True), ("2 workers, warm", False)):
+        options = {"fixed": short, "workers": 2, "cold": cold}
+        ways[way] = lambda way=way, options=options: sweep(
+            notebook, range(runs), folder / way, **options
+        )
+    loop = None
+    print(f"{runs} runs of the notebook of two cells    seconds  CPU seconds a run")
+    for way, do in ways.items():
+        before = cpu_seconds()
+        seconds = seconds_of(do)
+        loop = loop or seconds
+        print(f"{way:38} {seconds:9.1f} {(cpu_seconds() - before) / runs:18.1f}", end="")
+        print(f"   {loop / seconds:.2f} times faster", flush=True)
 
 
-def run_plainly(folder, seed):
+def cpu_seconds():
+    """Sum what this process and those it has waited for have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def run_plainly(folder, notebook, seed, short):
     """Make one run as anybody would with papermill."""
     papermill.execute_notebook(
-        TRAINING, folder / "loop" / f"{seed}.ipynb", {"seed": seed} | SHORT, progress_bar=False
+        notebook, folder / "loop" / f"{seed}.ipynb", {"seed": seed} | short, progress_bar=False
     )
 
 

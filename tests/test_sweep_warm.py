@@ -81,10 +81,10 @@ def test_warm_and_cold_runs_give_the_same_weights_and_figures(tmp_path):
         with np.load(out / "run-0000/runs/mine/weights.npz") as arrays:
             weights.append({name: arrays[name].tobytes() for name in arrays})
         cells = json.loads((out / "run-0000/notebook.ipynb").read_text())["cells"]
-        outputs.append([output for cell in cells for output in cell.get("outputs", [])])
+        outputs += [output for cell in cells for output in cell.get("outputs", [])]
     assert weights[0] == weights[1]
-    assert [sorted(o["data"]) for o in outputs[0]] == [sorted(o["data"]) for o in outputs[1]]
-    assert outputs[0][-1]["data"]["image/png"] == outputs[1][-1]["data"]["image/png"]
+    figures = [o["data"]["image/png"] for o in outputs if "image/png" in o.get("data", ())]
+    assert len(figures) == 2 and figures[0] == figures[1]
 
 
 def test_a_warm_process_that_dies_is_replaced_and_no_run_is_lost(tmp_path):
