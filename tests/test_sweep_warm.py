@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from sweep_notebooks import SAVE, write_notebook, write_training
 
-from ae_helpers.sweep import cluster, forks, sweep, warm
+from ae_helpers.sweep import cluster, forks, run, sweep, warm
 
 LEAKS = """\
 import builtins, json, os, random, sys, threading
@@ -143,8 +144,10 @@ def test_nothing_is_forked_from_a_process_that_is_not_fit(tmp_path, code, refusa
     (tmp_path / "preloaded.py").write_text(code)
     program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['', 'preloaded']\n"
     program += "from ae_helpers.sweep import forks; print(forks._prepare())"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert run.stdout.strip() == refusal
+    one_thread = os.environ | dict.fromkeys(run.THREADS, "1")  # NumPy would start some, too
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=one_thread)
+    assert done.stdout.strip() == refusal
 
 
 def test_where_there_is_a_gpu_runs_start_cold(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import runpy
-import selectors
+import select
 import socket
 import subprocess
 import sys
@@ -22,50 +22,37 @@ from typing import Any
 
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
-IDLE = 120  # seconds without a run, after which a warm process ends
+IDLE = 120  # seconds without a run; a cluster's worker does not hear of the sweep's end
 GPUS = ("/dev/nvidia[0-9]*", "/dev/kfd")
 
 
 def serve() -> None:
     """Do the imports, then fork a process for each run that is asked for, and tell of its end."""
-    control = socket.socket(fileno=os.dup(0))
-    refusal = _prepare()
+    control, refusal = socket.socket(fileno=os.dup(0)), _prepare()
     children: dict[int, tuple[int, socket.socket]] = {}
-    selector = selectors.DefaultSelector()
-    selector.register(control, selectors.EVENT_READ)
-    while True:
-        events = selector.select(None if children else IDLE)
-        if not events:
-            os._exit(0)  # a cluster's worker does not hear of the sweep's end
-        for key, _ in events:
-            if key.fileobj is not control:  # a child has ended
-                pid, news = children.pop(key.fd)
-                selector.unregister(key.fd)
-                os.close(key.fd)
+    while ready := select.select([control, *children], [], [], None if children else IDLE)[0]:
+        for handle in ready:
+            if handle is not control:  # a child has ended
+                pid, news = children.pop(handle)
+                os.close(handle)
                 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                 _tell(news, f"code {code}")
-                news.close()
                 continue
             place, handles, _, _ = socket.recv_fds(control, 4096, 3)
             if not place:
-                os._exit(0)
-            news, lifeline, log = socket.socket(fileno=handles[0]), *handles[1:]
+                os._exit(0)  # the sweep has ended
+            news = socket.socket(fileno=handles.pop(0))
             if refusal:
                 _tell(news, f"refused {refusal}")
-            elif (pid := os.fork()) == 0:
-                selector.close()
+            elif pid := os.fork():
+                children[os.pidfd_open(pid)] = pid, news
+                _tell(news, f"pid {pid}")
+            else:
                 for each in (control, news, *(news for _, news in children.values())):
                     each.close()
-                for number in children:
-                    os.close(number)
-                return _be_a_run(os.fsdecode(place), lifeline, log)
-            else:
-                _tell(news, f"pid {pid}")
-                watch = os.pidfd_open(pid)
-                children[watch] = (pid, news)
-                selector.register(watch, selectors.EVENT_READ)
-            for number in (lifeline, log):
-                os.close(number)
+                return _be_a_run(Path(os.fsdecode(place)), *handles)
+            for each in handles:
+                os.close(each)
 
 
 def _prepare() -> str:
@@ -92,7 +79,7 @@ def _tell(news: socket.socket, text: str) -> None:
         news.send(text.encode())
 
 
-def _be_a_run(place: str, lifeline: int, log: int) -> None:
+def _be_a_run(place: Path, lifeline: int, log: int) -> None:
     """Take the place of a new Python: own session, files, folder, environment and randomness."""
     os.setsid()
     Path("/proc/self/comm").write_text("ae-run")  # its name in a list of processes
@@ -100,16 +87,14 @@ def _be_a_run(place: str, lifeline: int, log: int) -> None:
         os.dup2(number, here)
     os.close(lifeline)
     os.close(log)
-    environment = json.loads((Path(place) / "environment.json").read_text())
-    _settle(Path(place) / "run", environment)
+    _settle(place / "run", json.loads((place / "environment.json").read_text()))
     order, hand = os.pipe()
     if (pid := os.fork()) == 0:
         os.close(hand)
         return _be_a_kernel(order)
     os.close(order)
     WarmProvisioner.waiting = [_Kernel(pid, hand)]
-    factory = KernelProvisionerFactory.instance()
-    name = "ae-warm"
+    factory, name = KernelProvisionerFactory.instance(), "ae-warm"
     factory.provisioners[name] = EntryPoint(name, f"{__name__}:WarmProvisioner", factory.GROUP_NAME)
     factory.default_provisioner_name = name
     from ae_helpers.sweep import run
@@ -129,16 +114,14 @@ def _settle(folder: Path, environment: dict[str, str]) -> None:
 def _be_a_kernel(order: int) -> None:
     """Wait for the order to start, then do what ``python -m ipykernel_launcher`` does."""
     os.setsid()
-    with open(order) as pipe:
+    with open(order) as pipe, open(os.devnull) as nowhere:
+        os.dup2(nowhere.fileno(), 0)
         text = pipe.read()
     if not text:
         os._exit(0)  # a kernel of another kind was started instead
     Path("/proc/self/comm").write_text("ipykernel")
     given = json.loads(text)
     _settle(Path(given["cwd"]), given["env"])
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
-    os.close(nowhere)
     sys.argv = given["argv"]
     sys.path.insert(0, os.getcwd())  # as -m does; the launcher takes it away again
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)

@@ -1,7 +1,6 @@
-"""Warm starts: the sweep's end of the process that has done the imports, and of forked runs.
+"""Warm starts: runs are forked from a process that has done the imports; this is the sweep's end.
 
-(`multiprocessing`'s forkserver is not used: it would run the main script a second time, and lasts
-longer than a sweep.)
+(`multiprocessing`'s forkserver would run the main script a second time, and outlive the sweep.)
 """
 
 import contextlib
@@ -23,8 +22,7 @@ IMPORTS = ("papermill", "ipykernel.kernelapp")
 OF_THE_COURSE = ("ae_helpers", "keras", "tensorflow", "ae_helpers.training", "ae_helpers.runs")
 OF_THE_COURSE += ("ae_helpers.data", "matplotlib.figure")
 
-
-_processes: dict[str, "_WarmProcess"] = {}  # by the names of the sweeps
+_processes: dict[str, tuple[subprocess.Popen, socket.socket]] = {}  # by the sweeps' names
 _lock = threading.Lock()
 
 
@@ -36,57 +34,45 @@ def start(sweep: str, place: Path, environment: dict[str, str], log: BinaryIO) -
     news, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     lifeline, end = os.pipe()
     with theirs, open(lifeline, "rb"), _lock:
-        if sweep not in _processes or not _processes[sweep].alive():
+        if sweep not in _processes or _processes[sweep][0].poll() is not None:
             close(sweep)
             text = (place / "input.ipynb").read_text(encoding="utf-8")
             more = OF_THE_COURSE if any(name in text for name in OF_THE_COURSE[:3]) else ()
-            _processes[sweep] = _WarmProcess(environment, [*IMPORTS, *more])
-        _processes[sweep].ask(place, theirs.fileno(), lifeline, log.fileno())
+            _processes[sweep] = _start_process(environment, [*IMPORTS, *more])
+        with contextlib.suppress(ConnectionError):  # it has just died: the run hears of that
+            handles = [theirs.fileno(), lifeline, log.fileno()]
+            socket.send_fds(_processes[sweep][1], [os.fsencode(place)], handles)
     return WarmRun(news, open(end, "wb"))
 
 
 def close(sweep: str) -> None:
-    """End the sweep's warm process, if there is one; its runs have ended, or end with it."""
-    if process := _processes.pop(sweep, None):
-        process.close()
+    """End the sweep's warm process, if there is one; it would also end with this process."""
+    if sweep in _processes:
+        process, control = _processes.pop(sweep)
+        control.close()
+        process.terminate()
+        process.wait()
 
 
-class _WarmProcess:
-    """The sweep's end of a warm process; it ends with `close`, or with the sweep's process."""
-
-    def __init__(self, environment: dict[str, str], imports: list[str]) -> None:
-        # matplotlib reads its backend when it is imported; a kernel sets the same.
-        backend = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", START, *imports],
-                stdin=theirs,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=backend | environment,
-                cwd="/",
-                start_new_session=True,
-            )
-
-    def ask(self, place: Path, *handles: int) -> None:
-        with contextlib.suppress(ConnectionError):  # it has just died: the run hears of that
-            socket.send_fds(self._socket, [os.fsencode(place)], handles)
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def close(self) -> None:
-        self._socket.close()
-        self._process.terminate()
-        self._process.wait()
+def _start_process(environment: dict[str, str], imports: list[str]) -> tuple:
+    # matplotlib reads its backend when it is imported; a kernel sets the same.
+    backend = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START, *imports],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=backend | environment,
+            cwd="/",
+            start_new_session=True,
+        )
+    return process, ours
 
 
 class WarmRun:
-    """A forked run's process, as `subprocess.Popen` shows one.
-
-    ``refusal`` says, once it has ended, why it was never forked, if so.
-    """
+    """A forked run's process, as `subprocess.Popen` shows one; or why it is not to be forked."""
 
     def __init__(self, news: socket.socket | None, lifeline: BinaryIO, refusal: str = "") -> None:
         self._news, self.stdin, self.refusal = news, lifeline, refusal
@@ -94,26 +80,19 @@ class WarmRun:
         self.returncode: int | None = None if news else 0
 
     def poll(self) -> int | None:
-        """Hear what there is to hear; return the code the process ended with, or None.
-
-        If its warm process died, nobody knows that code: a ChildProcessError.
-        """
+        """Return the code it ended with, or None; a ChildProcessError if nobody knows it."""
         while self.returncode is None and select.select([self._news], [], [], 0)[0]:
-            try:
+            word, text = "", ""
+            with contextlib.suppress(ConnectionError):
                 word, _, text = self._news.recv(10_000).decode().partition(" ")
-            except ConnectionError:
-                word = ""
-            match word:
-                case "pid":
-                    self.pid = int(text)
-                    continue
-                case "code":
-                    self.returncode = int(text)
-                case "refused":
-                    self.refusal, self.returncode = text, 0
-                case _:
-                    raise ChildProcessError("The warm process died.")
-            self._news.close()
+            if word == "pid":
+                self.pid = int(text)
+            elif word == "code":
+                self.returncode = int(text)
+            elif word == "refused":
+                self.refusal, self.returncode = text, 0
+            else:
+                raise ChildProcessError("The warm process died.")
         return self.returncode
 
     def wait(self) -> None:
