@@ -12,10 +12,12 @@ import json
 import os
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,9 @@ GPUS = ("/dev/nvidia[0-9]*", "/dev/kfd")
 
 def serve() -> None:
     """Do the imports, then fork a process for each run that is asked for, and tell of its end."""
-    control, refusal = socket.socket(fileno=os.dup(0)), _prepare()
+    control = socket.socket(fileno=os.dup(0))
+    with _ending_with(control):
+        refusal = _prepare()
     children: dict[int, tuple[int, socket.socket]] = {}
     while ready := select.select([control, *children], [], [], None if children else IDLE)[0]:
         for handle in ready:
@@ -53,6 +57,18 @@ def serve() -> None:
                 return _be_a_run(Path(os.fsdecode(place)), *handles)
             for each in handles:
                 os.close(each)
+
+
+@contextlib.contextmanager
+def _ending_with(control: socket.socket) -> Iterator[None]:
+    """Look now and then whether the sweep still lives, by a signal: a thread would not do."""
+    ended = select.poll()
+    ended.register(control, 0)  # for its end alone
+    signal.signal(signal.SIGALRM, lambda *_: ended.poll(0) and os._exit(0))
+    signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def _prepare() -> str:
