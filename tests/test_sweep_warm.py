@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -148,6 +149,21 @@ def test_nothing_is_forked_from_a_process_that_is_not_fit(tmp_path, code, refusa
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, env=one_thread)
     assert done.stdout.strip() == refusal
+
+
+def test_a_warm_process_that_still_imports_ends_with_its_sweep(tmp_path):
+    (tmp_path / "endless.py").write_text("import os, time; os.write(1, b'x'); time.sleep(600)")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", warm.START, "endless"]
+    with theirs, ours:
+        process = subprocess.Popen(
+            command, stdin=theirs, stdout=subprocess.PIPE, env=os.environ | path
+        )
+        theirs.close()
+        assert process.stdout.read(1) == b"x"
+    assert process.wait(60) == 0
+    process.stdout.close()
 
 
 def test_where_there_is_a_gpu_runs_start_cold(tmp_path, monkeypatch):
