@@ -73,14 +73,11 @@ def _ending_with(control: socket.socket) -> Iterator[None]:
 
 def _prepare() -> str:
     """Import; return why nothing should be forked from this process, if so."""
-    from ae_helpers.model import quiet_start
-
     if any(glob.glob(pattern) for pattern in GPUS):
         return "there is a GPU, which does not outlive a fork"
     try:
-        with quiet_start():
-            for name in sys.argv[1:]:
-                importlib.import_module(name)
+        for name in sys.argv[1:]:
+            importlib.import_module(name)
     except ImportError as error:
         return f"an import failed: {error}"
     if len(os.listdir("/proc/self/task")) > 1:

@@ -55,8 +55,9 @@ def close(sweep: str) -> None:
 
 
 def _start_process(environment: dict[str, str], imports: list[str]) -> tuple:
-    # matplotlib reads its backend when it is imported; a kernel sets the same.
-    backend = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    # They read these when they are imported; a kernel and `quiet_start` set the same.
+    read_early = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    read_early |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
@@ -64,7 +65,7 @@ def _start_process(environment: dict[str, str], imports: list[str]) -> tuple:
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=backend | environment,
+            env=read_early | environment,
             cwd="/",
             start_new_session=True,
         )
