@@ -790,10 +790,11 @@ function render({ model, el }) {
       sending = false;
       model.save_changes();
     },
-    onSelect(inside) {
+    // A selection is for Python: a page without a kernel has no use for it.
+    onSelect: model.widget_manager && ((inside) => {
       model.set("_selected", new DataView(Uint32Array.from(inside).buffer));
       model.save_changes();
-    },
+    }),
   });
   const showPoint = () => sending || map.showPoint(model.get("x"), model.get("y"));
   const showPicture = () => {
