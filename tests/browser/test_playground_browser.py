@@ -122,18 +122,26 @@ def test_the_map_decodes_with_the_weights_of_the_moment(open_page):
     assert picture(page, ".decoded canvas") != learned
 
 
+def wait_until_trained(page):
+    """Wait for a loss; start the network where the one before it had come to its end."""
+    start = page.get_by_role("button", name="Start", exact=True)
+    if start.count():
+        start.click()
+    page.locator(".status", has_text=TRAINED).wait_for()
+
+
 def test_another_seed_and_code_begin_anew_and_stand_in_the_address_and_the_gallery(open_page):
     page = open_page("#seed=5&digits=500")
-    page.locator(".status", has_text=TRAINED).wait_for()
+    wait_until_trained(page)
     page.get_by_role("button", name="New seed").click()
     page.locator(".gallery button", has_text="seed 5 · relu").wait_for()
-    page.locator(".status", has_text=TRAINED).wait_for()  # it goes on with the new one
+    wait_until_trained(page)
     page.locator("select[name=code]").select_option("tanh")
     assert page.url.endswith("#seed=6&code=tanh&digits=500")
     page.locator(".gallery button", has_text="seed 5").click()
     assert page.url.endswith("#seed=5&digits=500")
     for _ in range(9):
-        page.locator(".status", has_text=TRAINED).wait_for()
+        wait_until_trained(page)
         page.get_by_role("button", name="New seed").click()
     assert page.locator(".gallery button").count() == 8
     assert page.locator(".gallery button").first.text_content().startswith("seed 13 ")
