@@ -3,6 +3,9 @@
 The line begins with "Not filled in yet" (the answer is still ``...``), "Right" or "Not yet"
 (with a hint). No answer raises an error, whatever its type. The right answer is computed from the
 data, so that the checks hold for the full MNIST, the sample, and your own data.
+
+Each check takes the answer and what the exercise is about; one that asks for a guess before takes
+that too, as ``guess``. Under what it checks stands an example.
 """
 
 # ruff: noqa: F401 (the names are handed on)

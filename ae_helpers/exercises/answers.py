@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+NO_POINT = "a point is two numbers, such as (5.0, 20.0)."
 NUMBER = re.compile(r"(-?(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(?:e-?\d+)?)\s*(%?)")
 
 
-def verdict(answer: Any, problem: str | None, praise: str) -> None:
+def verdict(answer: Any, problem: str | None, praise: str = "") -> None:
     """Print the line; an answer without a problem is right."""
     if answer is ...:
         print("Not filled in yet: put your answer in place of the dots.")
@@ -48,6 +49,12 @@ def as_number(answer: Any) -> float | None:
     return array.item() if array is not None and array.size == 1 else None
 
 
+def as_point(answer: Any) -> np.ndarray | None:
+    """Return an answer as a point ``(1, 2)``, or None if it is not two numbers."""
+    array = as_array(answer)
+    return array.reshape(1, 2) if array is not None and array.size == 2 else None
+
+
 def as_whole(answer: Any) -> int | None:
     """Return an answer as a whole number, or None: 3.0 is one too."""
     number = as_number(answer)
@@ -65,8 +72,7 @@ def count_verdict(
     if count is None:
         problem = "the answer is a count, a whole number."
     elif count != truth:
-        general = too_many if too_many and count > truth else hint
-        problem = hints.get(count, general)
+        problem = hints.get(count, too_many if too_many and count > truth else hint)
     verdict(answer, problem, praise)
 
 
@@ -160,6 +166,6 @@ def as_text(number: float) -> str:
     return f"{float(f'{number:.3g}'):,g}"
 
 
-def classes_of(labels: np.ndarray) -> list[int]:
-    """List the classes there are, in order."""
-    return np.unique(labels).tolist()
+def mean_by_class(values: np.ndarray, labels: np.ndarray) -> dict[int, float]:
+    """Give each class the mean of its images' values, ``(n,)`` or ``(n, ...)``."""
+    return {k: float(values[labels == k].mean()) for k in np.unique(labels).tolist()}

@@ -5,20 +5,12 @@ from typing import Any
 import numpy as np
 
 from ae_helpers.data import prepare
-from ae_helpers.exercises.answers import (
-    as_text,
-    class_verdict,
-    classes_of,
-    count_verdict,
-    share_verdict,
-)
+from ae_helpers.exercises.answers import class_verdict, count_verdict, mean_by_class, share_verdict
 
 
 def check_empty_pixels(answer: Any, images: np.ndarray) -> None:
     """Check the number of pixels that are black in all images ``(n, height, width)``.
 
-    Examples
-    --------
     >>> images = np.zeros((5, 28, 28), "uint8")
     >>> images[:, 10, 10] = 255
     >>> check_empty_pixels(783, images)  # doctest: +ELLIPSIS
@@ -39,18 +31,14 @@ def check_empty_pixels(answer: Any, images: np.ndarray) -> None:
 def check_most_ink(answer: Any, images: np.ndarray, labels: np.ndarray, guess: Any = ...) -> None:
     """Check which class of the images ``(n, height, width)`` has the largest mean pixel.
 
-    Examples
-    --------
     >>> images = np.stack([np.full((28, 28), 9), np.full((28, 28), 5)]).astype("uint8")
     >>> check_most_ink(7, images, np.array([7, 3]), guess=3)  # doctest: +ELLIPSIS
     Right: ... Your guess was 3: it comes in place 2.
     """
-    scores = {digit: float(images[labels == digit].mean()) for digit in classes_of(labels)}
+    scores = mean_by_class(images, labels)
     most, least = max(scores, key=scores.get), min(scores, key=scores.get)
-    praise = (
-        f"the mean pixel of the {most}s is {as_text(scores[most])}; the {least}s need the least "
-        f"ink, {as_text(scores[least])}."
-    )
+    praise = f"the mean pixel of the {most}s is {scores[most]:.3g}; the {least}s need the least "
+    praise += f"ink, {scores[least]:.3g}."
     class_verdict(answer, scores, "mean pixel", praise, guess)
 
 
@@ -66,8 +54,6 @@ def check_nearest_image(
 
     It is about the first 1,000 test images and the first 10,000 training images.
 
-    Examples
-    --------
     >>> images, labels = np.stack([np.full((2, 2), n, "uint8") for n in (0, 9)]), np.array([3, 5])
     >>> check_nearest_image(1, images, labels, images, labels, guess="90 %")  # doctest: +ELLIPSIS
     Right: ... Your guess was 0.90, which is 0.10 too low.

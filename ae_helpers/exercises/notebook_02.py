@@ -2,19 +2,14 @@
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ae_helpers.exercises.answers import count_verdict, number_verdict, verdict
-
-if TYPE_CHECKING:
-    import keras
 
 
 def check_parameter_count(answer: Any) -> None:
     """Check the number of parameters of the network 784 → 64 → 3 → 64 → 784.
 
-    Examples
-    --------
     >>> check_parameter_count(51_154)
     Not yet: that is the network of this notebook, 784 → 32 → 2 → 32 → 784.
     """
@@ -31,36 +26,28 @@ def check_parameter_count(answer: Any) -> None:
     count_verdict(answer, weights + biases, hints, hint, praise)
 
 
-def check_first_half(answer: Any, autoencoder: "keras.Model") -> None:
-    """Check a model: it is made of the autoencoder's first hidden layer and no other.
+def check_first_half(answer: Any, autoencoder: Any) -> None:
+    """Check a Keras model: it is made of the autoencoder's first hidden layer and no other.
 
-    Examples
-    --------
     >>> check_first_half("encoder_hidden", None)
     Not yet: this is no model; make one with keras.Model(where it begins, where it ends).
     """
-    layers = getattr(answer, "layers", None)
-    problem = None
+    layers, problem = getattr(answer, "layers", None), None
     if not isinstance(layers, list):
         problem = "this is no model; make one with keras.Model(where it begins, where it ends)."
-    else:
-        first = autoencoder.layers[1]
-        own = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
-        if not any(layer is first for layer in own):
-            problem = (
-                "its layers are not the autoencoder's; end it at autoencoder.layers[1].output."
-            )
-        elif len(own) > 1:
-            problem = f"it goes on to the layer {own[-1].name!r}; end it one layer after the image."
+        return verdict(answer, problem)
+    own = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
+    if not any(layer is autoencoder.layers[1] for layer in own):
+        problem = "its layers are not the autoencoder's; end it at autoencoder.layers[1].output."
+    elif len(own) > 1:
+        problem = f"it goes on to the layer {own[-1].name!r}; end it one layer after the image."
     praise = "you can cut a network after any layer; the encoder is cut one layer later."
-    verdict(answer, problem, praise)
+    return verdict(answer, problem, praise)
 
 
 def check_negative_bias(answer: Any) -> None:
     """Check the mean pixel of the untrained network with all of the last biases at −100.
 
-    Examples
-    --------
     >>> check_negative_bias(0)  # doctest: +ELLIPSIS
     Right: ...
     """
@@ -68,7 +55,6 @@ def check_negative_bias(answer: Any) -> None:
     what = "the mean of a pixel, one number"
     hints = {-100: "after the last layer's sigmoid a pixel lies between 0 and 1."}
     hint = "each sum is now near −100; follow the sigmoid far to the left."
-    praise = (
-        f"the sigmoid of −100 is {mean_pixel:.0e}, black. That is how the network paints paper."
-    )
+    praise = f"the sigmoid of −100 is {mean_pixel:.0e}, black. "
+    praise += "That is how the network paints paper."
     number_verdict(answer, mean_pixel, 0.05, what, hints, hint, praise)

@@ -5,19 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import (
-    as_text,
-    class_verdict,
-    classes_of,
-    number_verdict,
-)
+from ae_helpers.exercises.answers import class_verdict, mean_by_class, number_verdict
 
 
 def check_best_grey(answer: Any, X_train_flat: np.ndarray, guess: Any = ...) -> None:
     """Check the grey that costs least if it is the answer to every pixel of ``(n, 784)``.
 
-    Examples
-    --------
     >>> check_best_grey(0.5, np.full((2, 784), 0.25))
     Not yet: that costs log 2, but there are more dark pixels than bright ones.
     """
@@ -35,8 +28,6 @@ def check_best_grey(answer: Any, X_train_flat: np.ndarray, guess: Any = ...) -> 
 def check_mean_digit_mse(answer: Any, X_train_flat: np.ndarray, X_test_flat: np.ndarray) -> None:
     """Check the mse of the mean training image on the test images, both ``(n, 784)``.
 
-    Examples
-    --------
     >>> check_mean_digit_mse(0.5, np.full((2, 784), 0.25), np.full((3, 784), 0.75))
     Not yet: that is the root of it; the mse is without the root.
     """
@@ -61,18 +52,14 @@ def check_worst_class(
 ) -> None:
     """Check which class has the largest loss; images and reconstructions are ``(n, 784)``.
 
-    Examples
-    --------
     >>> drawn = np.array([[0.1, 0.9], [0.5, 0.5]])
     >>> check_worst_class(7, np.eye(2), np.array([7, 3]), drawn, guess={7})  # doctest: +ELLIPSIS
     Right: ... Your guess was 7: you saw it coming.
     """
     r = np.clip(drawn, 1e-7, 1 - 1e-7)
     losses = -np.mean(images * np.log(r) + (1 - images) * np.log(1 - r), axis=1)
-    scores = {digit: float(losses[labels == digit].mean()) for digit in classes_of(labels)}
+    scores = mean_by_class(losses, labels)
     most, least = max(scores, key=scores.get), min(scores, key=scores.get)
-    praise = (
-        f"the loss of the {most}s is {as_text(scores[most])}; the {least}s come out best, with "
-        f"{as_text(scores[least])}."
-    )
+    praise = f"the loss of the {most}s is {scores[most]:.3g}; the {least}s come out best, with "
+    praise += f"{scores[least]:.3g}."
     class_verdict(answer, scores, "loss", praise, guess)

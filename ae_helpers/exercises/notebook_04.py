@@ -9,7 +9,6 @@ from ae_helpers.exercises.answers import (
     as_array,
     as_text,
     class_verdict,
-    classes_of,
     share_verdict,
     verdict,
 )
@@ -20,8 +19,6 @@ def check_second_pair(answer: Any, table: np.ndarray) -> None:
 
     In row a, column b of the table stands how many of 100 neighbours of an a are b's.
 
-    Examples
-    --------
     >>> table = np.zeros((10, 10))
     >>> table[3, 5] = 20
     >>> check_second_pair((5, 3), table)  # doctest: +ELLIPSIS
@@ -30,12 +27,10 @@ def check_second_pair(answer: Any, table: np.ndarray) -> None:
     scores = {(a, b): table[a, b] + table[b, a] for a, b in combinations(range(len(table)), 2)}
     four_nine = scores.pop((4, 9), 0)
     if not scores:  # own images may be all of one class
-        return verdict(answer, "there are no two classes here that could mix.", "")
+        return verdict(answer, "there are no two classes here that could mix.")
     a, b = max(scores, key=scores.get)
-    praise = (
-        f"the shares of {a} and {b} add up to {scores[a, b]:.0f}, those of 4 and 9 to "
-        f"{four_nine:.0f}."
-    )
+    praise = f"the shares of {a} and {b} add up to {scores[a, b]:.0f}, "
+    praise += f"those of 4 and 9 to {four_nine:.0f}."
     return pair_verdict(answer, scores, praise)
 
 
@@ -61,17 +56,15 @@ def check_nearest_label(
     ``labels`` is ``(n, k)``: those of each image's neighbours, the nearest first; ``y_train`` the
     images' own.
 
-    Examples
-    --------
     >>> labels = np.array([[4, 9], [9, 9], [1, 1], [4, 4]])
     >>> check_nearest_label(0.75, labels, np.array([4, 9, 1, 9]), guess=0.5)  # doctest: +ELLIPSIS
     Right: ... Your guess was 0.50, which is 0.25 too low.
     """
     truth = float(np.mean(labels[:, 0] == y_train))
+    of_all = float(np.mean(labels == y_train[:, None]))
     hints = {
         1 - truth: "that is the share for which the label is wrong.",
-        float(np.mean(labels == y_train[:, None])): "that is the mean over all the neighbours, and "
-        "the question is about the nearest.",
+        of_all: "that is the mean over all the neighbours, and the question is about the nearest.",
     }
     hint = "compare labels[:, 0] with y_train, image by image, and take the mean to three decimals."
     chance = np.unique(y_train, return_counts=True)[1].max() / len(y_train)
@@ -84,19 +77,15 @@ def check_widest_class(answer: Any, codes: np.ndarray, labels: np.ndarray) -> No
 
     The area is the product of its codes' ranges from the 25th to the 75th percentile.
 
-    Examples
-    --------
     >>> codes = np.array([[0, 0], [1, 1], [0, 0], [9, 9]])
     >>> check_widest_class(0, codes, np.array([0, 0, 1, 1]))
     Not yet: the area of the 0s is 0.25; another has more.
     """
     scores = {}
-    for digit in classes_of(labels):
+    for digit in np.unique(labels).tolist():
         low, high = np.percentile(codes[labels == digit], [25, 75], axis=0)
         scores[digit] = float(np.prod(high - low))
     most, median = max(scores, key=scores.get), np.median(list(scores.values()))
-    praise = (
-        f"the middle half of the {most}s covers {as_text(scores[most])}; the median of all classes "
-        f"is {as_text(median)}."
-    )
+    praise = f"the middle half of the {most}s covers {as_text(scores[most])}; "
+    praise += f"the median of all classes is {as_text(median)}."
     class_verdict(answer, scores, "area", praise)

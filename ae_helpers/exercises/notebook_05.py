@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_number, as_whole, on_guess, verdict
+from ae_helpers.exercises.answers import (
+    NO_POINT,
+    as_array,
+    as_number,
+    as_point,
+    as_whole,
+    on_guess,
+    verdict,
+)
 from ae_helpers.numpy_layers import DenseLayer, apply_layers
 
 # From images to each class's chance: a Keras classifier, or a function.
@@ -18,27 +26,21 @@ def check_point_of(
 ) -> None:
     """Check a point: what is drawn there has a chance above 0.9 to be the digit, as it is read.
 
-    Examples
-    --------
     >>> decoder = [(np.zeros((2, 784)), np.zeros(784), "sigmoid")]
     >>> check_point_of(1, (5, 0), decoder, lambda images: np.array([[0.25, 0.75]]))
     Not yet: it is read as a 1, with a chance of 0.75 only. Look around there.
     """
-    point = as_array(answer)
-    if point is None or point.size != 2:
-        verdict(answer, "a point is two numbers, such as (5.0, 20.0).", "")
-        return
-    chances = _read(apply_layers(decoder_weights, point.reshape(1, 2)), classifier)
+    point = as_point(answer)
+    if point is None:
+        return verdict(answer, NO_POINT)
+    chances = np.asarray(classifier(apply_layers(decoder_weights, point)))[0]
     best = int(chances.argmax())
     told = f"it is read as a {best}, with a chance of {chances[best]:.2f}"
-    problem = f"{told} only. Look around there."
     if best != digit:
         problem = f"{told}; the chance of a {digit} is {chances[digit]:.2f}. Move on."
-    verdict(answer, None if chances[digit] > 0.9 else problem, f"{told}.")
-
-
-def _read(images: np.ndarray, classifier: Classifier) -> np.ndarray:
-    return np.asarray(classifier(images))[0]
+    else:
+        problem = None if chances[digit] > 0.9 else f"{told} only. Look around there."
+    return verdict(answer, problem, f"{told}.")
 
 
 def check_middle(
@@ -54,8 +56,6 @@ def check_middle(
 
     ``guess`` is the class that the reader expected; the classifier says what it is read as.
 
-    Examples
-    --------
     >>> decoder = [(np.ones((2, 784)), np.zeros(784), "sigmoid")]
     >>> codes, labels = np.array([[-1, 0], [1, 0]]), np.array([0, 1])
     >>> grey, classifier = np.full((28, 28), 0.5), lambda images: np.array([[0.25, 0.75]])
@@ -63,7 +63,7 @@ def check_middle(
     Right: you drew it from two numbers that belong to no image. It is read as a 1 (0.75).
     """
     if answer is ...:  # own images may have no classes 0 and 1
-        return verdict(answer, None, "")
+        return verdict(answer, None)
     means = np.stack([codes[labels == digit].mean(axis=0) for digit in (0, 1)])
     middle = means.mean(axis=0)
     drawn = [apply_layers(decoder_weights, points) for points in (middle[None], means)]
@@ -81,7 +81,7 @@ def check_middle(
         problem = "decode the middle of the two mean codes, (mean of 0s + mean of 1s) / 2."
         if np.abs(image - mixed).max() < 0.02:
             problem = "you mixed two drawn images; mix the two codes, and draw once."
-    chances = _read(truth.reshape(1, -1), classifier)
+    chances = np.asarray(classifier(truth.reshape(1, -1)))[0]
     best = int(chances.argmax())
     praise = "you drew it from two numbers that belong to no image."
     praise += f" It is read as a {best} ({chances[best]:.2f})."
@@ -92,8 +92,6 @@ def check_middle(
 def check_worst_image(answer: Any, images: np.ndarray, reconstructions: np.ndarray) -> None:
     """Check at which index, from 0, an image ``(n, 784)`` differs most from its reconstruction.
 
-    Examples
-    --------
     >>> check_worst_image(2, np.eye(3), np.diag([1, 0.5, 0]))  # doctest: +ELLIPSIS
     Right: ...
     """

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from ae_helpers.exercises.answers import (
-    as_text,
     class_verdict,
-    classes_of,
     count_verdict,
+    mean_by_class,
     number_verdict,
 )
 
@@ -25,8 +24,6 @@ def check_hardest_class(
 ) -> None:
     """Check of which class 5-NN on the codes reads the largest share of test digits wrongly.
 
-    Examples
-    --------
     >>> codes, labels = np.repeat([[0.0, 0.0], [1.0, 1.0]], 5, axis=0), np.repeat([4, 9], 5)
     >>> check_hardest_class(9, codes, labels, codes[:6], [4, 4, 4, 4, 9, 9])
     Right: a share of 0.5 is read wrongly, most often as 4.
@@ -36,10 +33,10 @@ def check_hardest_class(
     read = KNeighborsClassifier(5).fit(codes, labels).predict(test_codes)
     test_labels = np.asarray(test_labels)
     wrong = read != test_labels
-    shares = {digit: wrong[test_labels == digit].mean() for digit in classes_of(test_labels)}
+    shares = mean_by_class(wrong, test_labels)
     hardest = max(shares, key=shares.get)
     taken_for = Counter(read[wrong & (test_labels == hardest)].tolist()).most_common(1)
-    praise = f"a share of {as_text(shares[hardest])} is read wrongly"
+    praise = f"a share of {shares[hardest]:.3g} is read wrongly"
     praise += f", most often as {taken_for[0][0]}." if taken_for else "."
     class_verdict(answer, shares, "share read wrongly", praise, guess)
 
@@ -47,8 +44,6 @@ def check_hardest_class(
 def check_nats(answer: Any) -> None:
     """Check a loss of 0.1985 a pixel in nats an image; a whole number is enough.
 
-    Examples
-    --------
     >>> check_nats(156)
     Right: a perfect copy costs 45.5 of them, so 110 are left to improve.
     """

@@ -1,11 +1,10 @@
 """Checks for the exercises of notebook 08, where not to trust it."""
 
-import math
 from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import as_array, as_text, share_verdict, verdict
+from ae_helpers.exercises.answers import NO_POINT, as_point, as_text, share_verdict, verdict
 
 
 def check_hole(
@@ -15,27 +14,23 @@ def check_hole(
 
     The codes are ``(n, 2)``; ``z_range`` is ``(2, 2)``: the lowest z₁ and z₂, then the highest.
 
-    Examples
-    --------
     >>> codes = np.array([[0.0, 0.0], [4.0, 4.0]])
     >>> check_hole((2, 2), codes, [[0, 0], [4, 4]], far=2, k=1)
     Right: from there to code number 1 it is 2.83, and far begins at 2.
     >>> check_hole((9, 9), codes, [[0, 0], [4, 4]], far=2)
     Not yet: the point lies outside z_range.
     """
-    point = as_array(answer)
-    problem, distance = None, math.nan
-    if point is None or point.size != 2:
-        problem = "a point is two numbers, such as (5.0, 20.0)."
-    elif (point.ravel() < z_range[0]).any() or (point.ravel() > z_range[1]).any():
-        problem = "the point lies outside z_range."
-    else:
-        distances = np.linalg.norm(codes - point.ravel(), axis=1)
-        distance = float(np.sort(distances)[min(k, len(codes)) - 1])
-        if distance <= far:
-            problem = f"code number {k} is only {as_text(distance)} away, not over {as_text(far)}."
-    praise = f"from there to code number {k} it is {as_text(distance)}, and far begins at "
-    verdict(answer, problem, f"{praise}{as_text(far)}.")
+    point = as_point(answer)
+    if point is None:
+        return verdict(answer, NO_POINT)
+    if (point < z_range[0]).any() or (point > z_range[1]).any():
+        return verdict(answer, "the point lies outside z_range.")
+    distance = np.sort(np.linalg.norm(codes - point, axis=1))[:k][-1]
+    away, limit, problem = as_text(distance), as_text(far), None
+    if distance <= far:
+        problem = f"code number {k} is only {away} away, not over {limit}."
+    praise = f"from there to code number {k} it is {away}, and far begins at {limit}."
+    return verdict(answer, problem, praise)
 
 
 def check_caught(
@@ -43,22 +38,19 @@ def check_caught(
 ) -> None:
     """Check the share of strange images that a limit catches; the ordinary ones set the limit.
 
-    Examples
-    --------
     >>> check_caught(0.75, np.arange(100), [50, 97, 98, 200], false_alarms=0.05)
     Right: so many are above the limit of 94; the other 0.25 slip through.
     """
     limit = np.quantile(of_ordinary, 1 - false_alarms)
-    truth = float(np.mean(np.asarray(of_strange) > limit))
+    of_strange, old_limit = np.asarray(of_strange), np.quantile(of_ordinary, 0.95)
+    truth = float(np.mean(of_strange > limit))
     hints = {
-        float(np.mean(np.asarray(of_strange) > np.quantile(of_ordinary, 0.95))): (
-            "that is with the old limit; set a new one."
-        ),
+        float(np.mean(of_strange > old_limit)): "that is with the old limit; set a new one.",
         1 - truth: "that is the share that slips through.",
     }
     hint = "take the limit from the validation digits, and the mean of a comparison with it."
-    praise = f"so many are above the limit of {as_text(limit)}; "
-    praise += f"the other {as_text(1 - truth)} slip through."
+    praise = f"so many are above the limit of {limit:.3g}; "
+    praise += f"the other {1 - truth:.3g} slip through."
     share_verdict(answer, truth, len(of_strange), 0.005, hints, hint, praise)
 
 
@@ -67,8 +59,6 @@ def check_any_alarm(answer: Any, alarms: np.ndarray) -> None:
 
     ``alarms`` has a row for each detector and a column for each image.
 
-    Examples
-    --------
     >>> check_any_alarm(0.75, [[True, True, False, False], [False, True, True, False]])
     Right: each alone has at most 0.5; together they raise 0.75.
     """
@@ -81,5 +71,5 @@ def check_any_alarm(answer: Any, alarms: np.ndarray) -> None:
         1 - truth: "that is the share that raises none.",
     }
     hint = "an image counts once, if one alarm or more is raised."
-    praise = f"each alone has at most {as_text(alone.max())}; together they raise {as_text(truth)}."
+    praise = f"each alone has at most {alone.max():.3g}; together they raise {truth:.3g}."
     share_verdict(answer, truth, alarms.shape[1], 0.003, hints, hint, praise)

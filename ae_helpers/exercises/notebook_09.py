@@ -6,13 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import (
-    as_text,
-    as_whole,
-    count_verdict,
-    share_verdict,
-    verdict,
-)
+from ae_helpers.exercises.answers import as_whole, count_verdict, share_verdict, verdict
 from ae_helpers.sweep.grid import read_values
 
 # What has to be the same in all runs of a sweep of one's own, but for what it varies.
@@ -22,8 +16,6 @@ RECIPE = {"data_source", "epochs", "hidden_dim", "latent_activation", "n_train"}
 def check_run_count(answer: Any, *vary: str) -> None:
     """Check the number of runs of a sweep over values as they stand on the command line.
 
-    Examples
-    --------
     >>> check_run_count(5, "0:3", "relu,linear")
     Not yet: you added; each value of one goes with each value of the other.
     >>> check_run_count(6, "0:3", "relu,linear")
@@ -45,34 +37,28 @@ def check_run_count(answer: Any, *vary: str) -> None:
 def check_values(answer: Any, text: str) -> None:
     """Check the list of Python values that a notebook gets of a text on the command line.
 
-    Examples
-    --------
     >>> check_values([7, True], "7,true")
     Right: each has the type that it will have in the notebook.
     >>> check_values([7, "true"], "7,true")
     Not yet: value 2 is not the text 'true'.
     """
     truth = read_values(text)
-    problem = None
     if not isinstance(answer, list | tuple):
-        problem = "the answer is a list of Python values."
-    elif len(answer) != len(truth):
+        return verdict(answer, "the answer is a list of Python values.")
+    if len(answer) != len(truth):
         problem = f"your list has {len(answer)} values, and these are {len(truth)}."
-    else:
-        for i, (given, value) in enumerate(zip(answer, truth, strict=True), start=1):
-            given = given.item() if isinstance(given, np.generic) else given
-            if type(given) is not type(value) or given != value:
-                what = "the text" if isinstance(given, str) else f"the {type(given).__name__}"
-                problem = f"value {i} is not {what} {given!r}."
-                break
-    verdict(answer, problem, "each has the type that it will have in the notebook.")
+        return verdict(answer, problem)
+    for i, (given, value) in enumerate(zip(answer, truth, strict=True), start=1):
+        given = given.item() if isinstance(given, np.generic) else given
+        if type(given) is not type(value) or given != value:
+            what = "the text" if isinstance(given, str) else f"the {type(given).__name__}"
+            return verdict(answer, f"value {i} is not {what} {given!r}.")
+    return verdict(answer, None, "each has the type that it will have in the notebook.")
 
 
 def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[float]) -> None:
     """Check in what share of all pairs, each of one kind with each of the other, ``losses`` wins.
 
-    Examples
-    --------
     >>> check_wins(0.75, [1, 2], [2.5, 1.5])
     Right: 0.75 of the pairs. Of two kinds so near, one pair does not tell which is better.
     """
@@ -83,10 +69,9 @@ def check_wins(answer: Any, losses: Sequence[float], other_losses: Sequence[floa
         float(np.diag(wins).mean()): "you paired equal seeds only; take each with each.",
     }
     hint = "compare each loss of one with each loss of the other."
-    praise = (
-        f"{as_text(truth)} of the pairs. Of two kinds so near, one pair does not tell which is "
-    )
-    share_verdict(answer, truth, wins.size, 0.005, hints, hint, praise + "better.")
+    praise = f"{truth:.3g} of the pairs. "
+    praise += "Of two kinds so near, one pair does not tell which is better."
+    share_verdict(answer, truth, wins.size, 0.005, hints, hint, praise)
 
 
 def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: Any = ...) -> None:
@@ -94,8 +79,6 @@ def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: A
 
     A table of these rows, as pandas reads it from ``results.csv``, will do too.
 
-    Examples
-    --------
     >>> row = {"status": "done", "seed": 1, "epochs": 2}
     >>> rows = [row | {"width": 4, "val_loss": 0.3}, row | {"width": 8, "val_loss": 0.2}]
     >>> rows += [r | {"seed": 2} for r in rows]
@@ -108,15 +91,15 @@ def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: A
     needed = {"status", "seed", parameter, "val_loss"}
     rows = rows if isinstance(rows, list | tuple) else []
     if not rows or not all(isinstance(row, dict) and needed <= set(row) for row in rows):
-        verdict(answer, "the answer is what sweep() returns, the rows of its table.", "")
-        return
-    seeds, problem, praise = {}, None, ""
+        return verdict(answer, "the answer is what sweep() returns, the rows of its table.")
+    values, problem, praise = [*map(str, values)], None, ""
+    runs = {str(row[parameter]): [] for row in rows}
     for row in rows:
-        seeds.setdefault(str(row[parameter]), []).append(row["seed"])
-    first, *others = [sorted(found) for found in seeds.values()]
+        runs[str(row[parameter])].append(row)
+    first, *others = [sorted(row["seed"] for row in found) for found in runs.values()]
     fixed = [{name: str(row.get(name)) for name in RECIPE - {parameter}} for row in rows]
-    if set(seeds) != set(map(str, values)):
-        problem = f"{parameter} should take the values {', '.join(map(str, values))}."
+    if set(runs) != set(values):
+        problem = f"{parameter} should take the values {', '.join(values)}."
     elif any(row["status"] != "done" for row in rows):
         problem = "a run failed: its error is in its row."
     elif any(other != first for other in others) or len(set(first)) < len(first):
@@ -126,11 +109,10 @@ def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: A
     elif len(first) < 2:
         problem = "one seed each is not enough: vary the seed too, with two or more values."
     else:
-        losses = {v: [r["val_loss"] for r in rows if str(r[parameter]) == v] for v in seeds}
-        medians = {str(value): float(np.median(losses[str(value)])) for value in values}
+        medians = {v: float(np.median([row["val_loss"] for row in runs[v]])) for v in values}
         praise = ", ".join(f"{median:.3f} with {value}" for value, median in medians.items())
         praise = f"the median val_loss is {praise}.{_on_guess(guess, medians)}"
-    verdict(answer, problem, praise)
+    return verdict(answer, problem, praise)
 
 
 def _on_guess(guess: Any, scores: dict[str, float]) -> str:

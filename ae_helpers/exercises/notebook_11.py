@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ae_helpers.exercises.answers import (
-    as_array,
-    as_text,
+    NO_POINT,
+    as_point,
     number_verdict,
     share_verdict,
     verdict,
@@ -23,37 +23,27 @@ def check_beaten(
 
     The image is ``(784,)``, 0 to 1; the code is the encoder's, two numbers.
 
-    Examples
-    --------
     >>> decoder = [(np.eye(2, 784), np.zeros(784), "linear")]
     >>> check_beaten((1, 2), np.eye(784)[0], (0, 2), decoder)
     Right: the error is 0.0051, and the encoder's 0.00638.
     >>> check_beaten((5, 5), np.eye(784)[0], (0, 2), decoder)
     Not yet: the error at your point is 0.0523, and the encoder's is 0.00638.
     """
-    point, problem, own = as_array(answer), None, math.nan
-    (of_code,) = _errors(image, np.reshape(code, (1, 2)), decoder)
-    if point is None or point.size != 2:
-        problem = "a point is two numbers, such as (5.0, 20.0)."
-    else:
-        with np.errstate(over="ignore"):
-            place = point.reshape(1, 2).astype("float32")
-        own = _errors(image, place, decoder)[0] if np.isfinite(place).all() else math.inf
-        if not own < of_code:
-            problem = f"the error at your point is {as_text(own)}, and the encoder's is "
-            problem += f"{as_text(of_code)}."
-    verdict(answer, problem, f"the error is {as_text(own)}, and the encoder's {as_text(of_code)}.")
-
-
-def _errors(image: np.ndarray, points: np.ndarray, decoder: Sequence[DenseLayer]) -> np.ndarray:
-    return ((image - apply_layers(decoder, points)) ** 2).mean(axis=1)
+    point = as_point(answer)
+    if point is None:
+        return verdict(answer, NO_POINT)
+    point = np.clip(point, -1e9, 1e9)  # farther off float32 would overflow
+    points = np.concatenate([point, np.reshape(code, (1, 2))])
+    own, of_code = ((image - apply_layers(decoder, points)) ** 2).mean(axis=1)
+    problem = None
+    if not own < of_code:
+        problem = f"the error at your point is {own:.3g}, and the encoder's is {of_code:.3g}."
+    return verdict(answer, problem, f"the error is {own:.3g}, and the encoder's {of_code:.3g}.")
 
 
 def check_bits(answer: Any, n: int) -> None:
     """Check how many bits name one point of a grid of n × n.
 
-    Examples
-    --------
     >>> check_bits(8, n=16)
     Right: a point of 16 × 16 is one of 256, and 2 to the power of 8 is 256.
     """
@@ -64,7 +54,7 @@ def check_bits(answer: Any, n: int) -> None:
         math.log(n * n): "that is in nats: you took the natural logarithm.",
         truth / 8: "that is in bytes.",
     }
-    praise = f"a point of {n} × {n} is one of {n * n:,}, and 2 to the power of {as_text(truth)} is "
+    praise = f"a point of {n} × {n} is one of {n * n:,}, and 2 to the power of {truth:.3g} is "
     hint = "how many times can you halve the number of points until one is left?"
     what = "a number of bits"
     number_verdict(answer, truth, 0.1, what, hints, hint, f"{praise}{n * n:,}.")
@@ -75,8 +65,6 @@ def check_much_closer(
 ) -> None:
     """Check the share of images whose error the grid lowers by more than a tenth.
 
-    Examples
-    --------
     >>> check_much_closer(0.5, [0.1, 0.1, 0.1, 0.1], [0.05, 0.08, 0.095, 0.2])
     Right: so many gain more than a tenth; 0.25 have no gain from the grid.
     """
@@ -89,6 +77,6 @@ def check_much_closer(
         1 - truth: "that is the share of the others.",
     }
     hint = "compare each image's error of the grid with 0.9 times that of the encoder."
-    praise = f"so many gain more than a tenth; {as_text(np.mean(after >= before))} have no gain "
+    praise = f"so many gain more than a tenth; {np.mean(after >= before):.3g} have no gain "
     praise += "from the grid."
     share_verdict(answer, truth, len(before), 0.003, hints, hint, praise, guess)
