@@ -33,19 +33,13 @@ STYLE = {
 plt.rcParams.update(STYLE)
 
 PALETTE = 128  # colours in a figure's PNG; with all of them a scatter is several times the size
-GREYS = 32  # enough for rows of digits
-FEW = 32  # enough for points without soft edges
+FEW = 32  # enough for rows of digits, and for points without soft edges
 
 
 def show(figure: Figure, alt: str, colours: int = PALETTE) -> None:
-    """Show a figure in the notebook, once, with a text for those who cannot see it.
+    """Show a figure in the notebook, once, with a text for those who cannot see it; close it.
 
-    Parameters
-    ----------
-    figure
-        The figure; it is closed afterwards.
-    colours
-        How many colours the picture may have, 256 at most.
+    Its picture has at most so many ``colours``, of 256 that there may be.
     """
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", bbox_inches="tight")
@@ -81,7 +75,7 @@ def show_digits(
     width, height = size * n_columns + 0.9, size * len(rows) + 0.35
     figure, axes = plt.subplots(len(rows), n_columns, figsize=(width, height), squeeze=False)
     _draw_rows(axes, rows, labels)
-    show(figure, alt, GREYS)
+    show(figure, alt, FEW)
 
 
 def scatter_codes(
@@ -104,10 +98,8 @@ def scatter_codes(
         ``(n,)`` whole numbers or texts, of at most 30 classes.
     axis
         Where to draw; a new figure by default.
-    size
-        Area of a point, in points squared, as matplotlib's ``s``.
-    name_size
-        Size of the digits that name the classes, in points.
+    size, name_size
+        Area of a code's point, as matplotlib's ``s``, and height of the names, in points.
 
     Returns
     -------
@@ -134,43 +126,34 @@ def scatter_codes(
     points = np.array(colours)[index]
     axis.scatter(*codes.T, s=size, c=points, linewidths=0, antialiased=False)
     keys = [axis.scatter([], [], s=30, c=colour) for colour in colours]
-    box = axis.get_window_extent()
-    frequent = np.bincount(index) >= 0.01 * len(labels)
-    frequent &= len(names) > 1  # one class alone tells nothing
-    shorter = [_shortened(name, 12) for name in names]
-    longest = max(map(len, shorter))
-    size_of_name = name_size if longest < 3 else 0.6 * name_size
-    flat = min(1, 20 / (longest * size_of_name)), 1  # with x scaled by it, a gap has room for each
-    named = frequent[index]
-    places = np.empty((0, 2)) if not named.any() else name_places(codes[named], index[named])
-    places = (axis.transData.transform(places) - box.min) * flat
-    places = _spread(places, 20, box.size * flat) / flat + box.min
-    places = axis.transData.inverted().transform(places)
-    for k, place in zip(np.flatnonzero(frequent), places, strict=True):
-        axis.annotate(
-            shorter[k],
-            place,
-            ha="center",
-            va="center",
-            weight="bold",
-            size=size_of_name,
-            path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
-            parse_math=False,
-        )
-    axis.legend(
-        keys,
-        # matplotlib would hide those that begin with "_".
-        [" " * name.startswith("_") + _shortened(name, 25) for name in names],
-        title="digit" if labels.dtype.kind != "U" else "class",
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-        handletextpad=0,
-        ncols=math.ceil(len(names) / 16),
-    )
-    for text in axis.get_legend().get_texts():
+    if len(names) > 1:  # one class alone tells nothing
+        _name_classes(axis, codes, index, [_shortened(name, 12) for name in names], name_size)
+    # matplotlib would hide those that begin with "_".
+    shown = [" " * name.startswith("_") + _shortened(name, 25) for name in names]
+    title, ncols = "class" if labels.dtype.kind == "U" else "digit", math.ceil(len(names) / 16)
+    beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "handletextpad": 0}
+    legend = axis.legend(keys, shown, title=title, ncols=ncols, **beside)
+    for text in legend.get_texts():
         text.set_parse_math(False)
     axis.set(xlabel="z₁", ylabel="z₂")
     return axis
+
+
+def _name_classes(
+    axis: Axes, codes: np.ndarray, index: np.ndarray, names: list[str], size: float
+) -> None:
+    """Write the name of each class that is frequent enough where many of its codes lie."""
+    frequent = np.bincount(index) >= 0.01 * len(index)
+    named, box, longest = frequent[index], axis.get_window_extent(), max(map(len, names))
+    size *= 1 if longest < 3 else 0.6
+    flat = min(1, 20 / (longest * size)), 1  # with x scaled by it, a gap has room for each
+    places = axis.transData.transform(name_places(codes[named], index[named]))
+    places = _spread((places - box.min) * flat, 20, box.size * flat) / flat + box.min
+    places = axis.transData.inverted().transform(places)
+    white = [patheffects.withStroke(linewidth=3, foreground="white")]
+    style = {"ha": "center", "va": "center", "weight": "bold", "path_effects": white}
+    for k, place in zip(np.flatnonzero(frequent), places, strict=True):
+        axis.annotate(names[k], place, size=size, parse_math=False, **style)
 
 
 def show_path(
@@ -224,17 +207,13 @@ def show_grid(images: np.ndarray, z1: np.ndarray, z2: np.ndarray, alt: str) -> N
     extent = (z1[0] - half1, z1[-1] + half1, z2[0] - half2, z2[-1] + half2)
     # A pixel of a digit is a whole number of pixels on the screen, so that digits stay sharp.
     zoom = max(1, 560 // max(canvas.shape)) / STYLE["figure.dpi"]
-    height, width = (zoom * side for side in canvas.shape)
-    whole_width, whole_height = width + 0.8, height + 0.7
-    figure = plt.figure(figsize=(whole_width, whole_height), layout="none")
-    axis = figure.add_axes(
-        (0.7 / whole_width, 0.6 / whole_height, width / whole_width, height / whole_height)
-    )
-    axis.imshow(
-        canvas, extent=extent, aspect="auto", vmin=0, vmax=1, cmap="gray", interpolation="nearest"
-    )
+    size = zoom * np.array(canvas.shape[::-1])
+    whole = size + np.array([0.8, 0.7])
+    figure = plt.figure(figsize=whole, layout="none")
+    axis = figure.add_axes((*[0.7, 0.6] / whole, *size / whole))
+    axis.imshow(canvas, extent=extent, aspect="auto", vmin=0, vmax=1, interpolation="nearest")
     axis.set(xlabel="z₁", ylabel="z₂")
-    show(figure, alt, GREYS)
+    show(figure, alt, FEW)
 
 
 def show_loss(
@@ -263,14 +242,9 @@ def show_loss(
         axis.plot(*zip(*losses.items(), strict=True), marker, color="black", label=name, zorder=3)
     for name, loss in (marks or {}).items():
         axis.axhline(loss, color="0.6", linewidth=1)
+        at_the_edge = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         axis.annotate(
-            f"{name} {loss:.4f}",
-            (1, loss),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            color="0.35",
+            f"{name} {loss:.4f}", (1, loss), (4, 0), va="center", color="0.35", **at_the_edge
         )
     axis.set(xlabel="epoch", ylabel="loss")
     axis.xaxis.get_major_locator().set_params(integer=True)
@@ -280,8 +254,8 @@ def show_loss(
     show(figure, alt)
 
 
-def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int = 6) -> None:
-    """Draw moments of a film side by side, the first and the last among them, 2,000 codes at most.
+def show_film(film: Sequence[Any], labels: np.ndarray, alt: str) -> None:
+    """Draw six moments of a film side by side, from its first to its last, 2,000 codes at most.
 
     Each has axes of its own, as on the map: the codes of an untrained network are tiny.
 
@@ -292,7 +266,7 @@ def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int 
     labels
         ``(n,)``, as `scatter_codes` takes them.
     """
-    picked = np.unique(np.linspace(0, len(film) - 1, n_moments).round().astype(int))
+    picked = np.unique(np.linspace(0, len(film) - 1, 6).round().astype(int))
     figure, axes = plt.subplots(1, len(picked), figsize=(1.6 * len(picked), 2.1), squeeze=False)
     names, of_class, index = class_colours(labels)
     colours = np.array(of_class)[index][:2000]
@@ -301,10 +275,9 @@ def show_film(film: Sequence[Any], labels: np.ndarray, alt: str, n_moments: int 
         axis.scatter(*codes, s=2, c=colours, linewidths=0, antialiased=False)
         epoch = f"epoch {film[k].epoch:.2g}" if k else "untrained"
         axis.set(title=f"{epoch}\nloss {film[k].loss:.3f}", xticks=[], yticks=[], box_aspect=1)
-    for name, colour in zip(names, of_class, strict=True):
-        axes[0, 0].scatter([], [], s=30, c=colour, label=name)
+    keys = [axes[0, 0].scatter([], [], s=30, c=colour) for colour in of_class]
     key = {"title": "digit", "loc": "outside right center", "handletextpad": 0}
-    figure.legend(labelspacing=0.1, **key)
+    figure.legend(keys, names, labelspacing=0.1, **key)
     show(figure, alt, FEW)
 
 
@@ -320,29 +293,24 @@ def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
     """
     most = 12
     figure, axis = plt.subplots(figsize=(7, 4))
-    narrowest = int(np.argmin(widths))
-    columns = []
+    narrowest, last, columns = int(np.argmin(widths)), len(widths) - 1, []
     for x, (width, name) in enumerate(zip(widths, names, strict=True)):
-        y = np.arange(min(width, most), dtype=float)
+        y = np.arange(min(width, most)) - (min(width, most) - 1) / 2
         if width > most:
             y = np.delete(y, most // 2)  # a gap for the dots
-            axis.text(x, (most - 1) / 2 - most // 2 + 0.5, "⋮", ha="center", va="center")
-        y -= (min(width, most) - 1) / 2
-        columns.append(y)
+            axis.text(x, 0, "⋮", ha="center", va="center")
+        colour = CLASS_COLOURS[2] if x == narrowest else CLASS_COLOURS[6]
+        axis.scatter([x] * len(y), y, s=50, color=colour, edgecolors="white")
         axis.text(x, -most / 2 - 0.6, f"{name}\n{width}", ha="center", va="top")
+        columns.append(y)
     for x, (left, right) in enumerate(pairwise(columns)):
         ends = np.array(list(product(left, right))).T
         axis.plot([x, x + 1], ends, color="0.8", linewidth=0.5, zorder=0)
-    for x, y in enumerate(columns):
-        colour = CLASS_COLOURS[2] if x == narrowest else CLASS_COLOURS[6]
-        axis.scatter([x] * len(y), y, s=50, color=colour, edgecolors="white")
-    for name, left, right in (
-        ("encoder", 0, narrowest - 0.05),
-        ("decoder", narrowest + 0.05, len(widths) - 1),
-    ):
+    halves = ("encoder", 0, narrowest - 0.05), ("decoder", narrowest + 0.05, last)
+    for name, left, right in halves:
         axis.plot([left, right], [most / 2 + 0.6] * 2, color="0.35", linewidth=1.5)
         axis.text((left + right) / 2, most / 2 + 0.9, name, ha="center", va="bottom")
-    axis.set(xlim=(-0.5, len(widths) - 0.5), ylim=(-most / 2 - 2.6, most / 2 + 2))
+    axis.set(xlim=(-0.5, last + 0.5), ylim=(-most / 2 - 2.6, most / 2 + 2))
     axis.set_axis_off()
     show(figure, alt)
 
@@ -354,10 +322,9 @@ def _draw_rows(
         axis.set_axis_off()
     for row, (name, images) in zip(axes, rows.items(), strict=True):
         for axis, image in zip(row, _as_unit_images(images), strict=False):
-            axis.imshow(image, vmin=0, vmax=1, cmap="gray", interpolation="nearest")
-        row[0].text(
-            -0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", parse_math=False
-        )
+            axis.imshow(image, vmin=0, vmax=1, interpolation="nearest")
+        left = {"transform": row[0].transAxes, "ha": "right", "va": "center"}
+        row[0].text(-0.15, 0.5, name, parse_math=False, **left)
     for axis, label in zip(axes[0], labels if labels is not None else (), strict=False):
         axis.set_title(label, parse_math=False)
 
