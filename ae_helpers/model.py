@@ -131,10 +131,10 @@ def layer_plan(
     widths = params["hidden_dim"]
     hidden = widths if isinstance(widths, list) else [widths]
     numbers = [""] if len(hidden) == 1 else [f"_{i}" for i in range(1, len(hidden) + 1)]
-    names = [f"{half}_hidden{number}" for half in ("encoder", "decoder") for number in numbers]
     layers = [
-        (name, width, hidden_activation)
-        for name, width in zip(names, [*hidden, *reversed(hidden)], strict=True)
+        (f"{half}_hidden{number}", width, hidden_activation)
+        for half, units in (("encoder", hidden), ("decoder", hidden[::-1]))
+        for number, width in zip(numbers, units, strict=True)
     ]
     layers.insert(len(hidden), ("code", params["latent_dim"], latent_activation))
     return [*layers, ("reconstruction", params["n_pixels"], "sigmoid")]
@@ -146,14 +146,12 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
     Parameters
     ----------
     model
-        A chain of `Dense` layers with the activations of `build_autoencoder`, such as the
-        encoder, the decoder or the whole autoencoder.
+        A chain of `Dense` layers with the activations of `build_autoencoder`.
 
     Returns
     -------
     list of (kernel, bias, activation)
-        In order: kernel ``(inputs, units)`` and bias ``(units,)`` float32, and the activation's
-        name.
+        In order: kernel ``(inputs, units)`` and bias ``(units,)`` float32, an activation's name.
 
     Raises
     ------
@@ -168,19 +166,15 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
     """
     taken, known = [], dict.fromkeys((*LATENT_ACTIVATIONS, *HIDDEN_ACTIVATIONS))
     for layer in model.layers:
-        kind, weights = type(layer).__name__, layer.get_weights()
+        kind, activation = type(layer).__name__, getattr(layer, "activation", None)
         if kind == "InputLayer":
             continue
+        fault, name = None, getattr(activation, "__name__", None)
         if kind != "Dense" or not layer.use_bias:
-            raise ValueError(
-                f"The layer {layer.name!r} is no Dense layer with a bias ({kind}): only those can "
-                "run outside Keras."
-            )
-        activation = layer.activation.__name__
-        if activation not in known:
-            raise ValueError(
-                f"The layer {layer.name!r} has the activation {activation!r}: only "
-                f"{', '.join(known)} can run outside Keras."
-            )
-        taken.append((*weights, activation))
+            fault = f"is no Dense layer with a bias ({kind}): only those"
+        elif name not in known:
+            fault = f"has the activation {name!r}: only {', '.join(known)}"
+        if fault:
+            raise ValueError(f"The layer {layer.name!r} {fault} can run outside Keras.")
+        taken.append((*layer.get_weights(), name))
     return taken

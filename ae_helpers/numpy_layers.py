@@ -26,8 +26,7 @@ def apply_layers(layers: Sequence[DenseLayer], x: np.ndarray) -> np.ndarray:
     ----------
     layers
         ``(kernel, bias, activation)`` of each layer in order: kernel ``(inputs, units)``, bias
-        ``(units,)``, activation ``"relu"``, ``"linear"``, ``"tanh"``,
-        ``"sigmoid"`` or ``"silu"``.
+        ``(units,)``, activation one of `ACTIVATIONS`.
     x
         ``(n, inputs)``, numbers.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ae_helpers.model import N_PIXELS, layer_plan
+from ae_helpers.model import N_PIXELS, build_autoencoder, layer_plan
 from ae_helpers.numpy_layers import DenseLayer
 from ae_helpers.parameters import check_name, check_params
 
@@ -26,8 +26,10 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 # In the order in which they are read: what params.json says of the others is not older than they.
 FILES = ("weights.npz", "metrics.json", "history.csv", "params.json")
 LOCK, NEW, OLD = ".ae-lock", ".ae-new", ".ae-old"  # what lies beside a run while it is saved
+PARTS = ("kernel", "bias")  # of a layer
 LOOKS = 20  # at a run's files, before what they lack counts as their own fault
-NETWORK = ("hidden_dim", "latent_dim", "latent_activation")  # what load_run needs
+# What load_run builds the models by: the first three have to be there.
+NETWORK = ("hidden_dim", "latent_dim", "latent_activation", "hidden_activation", "n_pixels")
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,7 @@ class Run:
 
     @cached_property
     def _models(self) -> tuple["keras.Model", "keras.Model", "keras.Model"]:
-        from ae_helpers.model import build_autoencoder
-
-        models = build_autoencoder(*_architecture(self.params))
+        models = build_autoencoder(**_network(self.params))
         dense = [*self.encoder_weights, *self.decoder_weights]
         models[0].set_weights([array for kernel, bias, _ in dense for array in (kernel, bias)])
         return models
@@ -112,24 +112,21 @@ def save_run(
     Parameters
     ----------
     name
-        At most 60 letters, digits, ``-``, ``_`` and ``.``; the folder `runs_dir` / name is made.
-    autoencoder
-        A model of `build_autoencoder`.
-    history
-        What ``fit`` or `train` returned: ``loss`` and ``val_loss`` by epoch.
+        At most 60 letters, digits, ``-``, ``_`` and ``.``: the folder's name.
+    autoencoder, history
+        A model of `build_autoencoder`, and what ``fit`` or `train` returned for it.
     params
         The parameters it was trained with; at least ``hidden_dim``, ``latent_dim`` and
-        ``latent_activation``, which `load_run` needs to build the models again.
+        ``latent_activation``, by which `load_run` builds the models again.
     metrics
         Further numbers to keep, of the types JSON has.
     weights_dtype
-        ``"float32"``, or ``"float16"`` for half the space and three digits of each weight.
-        `load_run` gives float32 in either case.
+        ``"float16"`` takes half the space and keeps three digits; `load_run` gives float32 again.
 
     Returns
     -------
     pathlib.Path
-        The run's folder.
+        The run's folder, `runs_dir` / name.
 
     Raises
     ------
@@ -147,7 +144,7 @@ def save_run(
     weights = {
         f"{layer.name}.{part}": array.astype(weights_dtype)
         for layer in autoencoder.layers
-        for part, array in zip(("kernel", "bias"), layer.get_weights(), strict=False)
+        for part, array in zip(PARTS, layer.get_weights(), strict=False)
     }
     if (bias := weights.get("reconstruction.bias")) is not None and bias.size != N_PIXELS:
         params["n_pixels"] = bias.size
@@ -181,9 +178,8 @@ def load_run(name: str = "auto") -> Run:
     Parameters
     ----------
     name
-        A run's name. ``"article"`` is always there: it comes with the package, unless you saved
-        one of that name. ``"auto"``: the run ``"mine"``, which notebook 03 makes, if it is
-        there, else ``"article"``.
+        ``"article"`` is always there: it comes with the package, unless you saved one of that
+        name. ``"auto"`` is ``"mine"``, which notebook 03 makes, if it is there, else ``"article"``.
 
     Returns
     -------
@@ -213,8 +209,8 @@ def load_run(name: str = "auto") -> Run:
 
 def run_names() -> list[str]:
     """Name the runs there are, your own and the shipped ones, in alphabetical order."""
-    folders = [f for base in (runs_dir(), PRETRAINED) for f in base.glob("*") if f.is_dir()]
-    return sorted({f.name for f in folders if not f.name.startswith(".")})
+    folders = [*runs_dir().glob("[!.]*/"), *PRETRAINED.glob("[!.]*/")]
+    return sorted({folder.name for folder in folders})
 
 
 def _check_history(history: Mapping[str, list[float]]) -> None:
@@ -231,26 +227,23 @@ def _split_weights(
     """Pair kernels, biases and activations, and hold their shapes against the parameters."""
     dense = []
     inputs = params.get("n_pixels", N_PIXELS)
-    for layer, units, activation in layer_plan(*_architecture(params)):
-        kernel, bias = (weights.get(f"{layer}.{part}") for part in ("kernel", "bias"))
-        expected = (inputs, units)
-        if kernel is None or bias is None or (kernel.shape, bias.shape) != (expected, expected[1:]):
-            raise ValueError(
-                f"the weights of layer {layer!r} are not {expected} and {expected[1:]}"
-            )
-        if not all(part.dtype.kind == "f" and np.isfinite(part).all() for part in (kernel, bias)):
+    for layer, units, activation in layer_plan(**_network(params)):
+        parts = [weights.get(f"{layer}.{part}") for part in PARTS]
+        shapes = [(inputs, units), (units,)]
+        if [getattr(part, "shape", None) for part in parts] != shapes:
+            raise ValueError(f"the weights of layer {layer!r} are not {shapes[0]} and {shapes[1]}")
+        if not all(part.dtype.kind == "f" and np.isfinite(part).all() for part in parts):
             raise ValueError(f"the weights of layer {layer!r} are not all finite numbers")
-        dense.append((kernel.astype("float32"), bias.astype("float32"), activation))
+        dense.append((*(part.astype("float32") for part in parts), activation))
         inputs = units
     half = len(dense) // 2
     return dense[:half], dense[half:]
 
 
-def _architecture(params: Mapping[str, Any]) -> tuple[int | list[int], int, str, str, int]:
-    if lacking := [name for name in NETWORK if name not in params]:
+def _network(params: Mapping[str, Any]) -> dict[str, Any]:
+    if lacking := [name for name in NETWORK[:3] if name not in params]:
         raise ValueError(f"the parameters lack {', '.join(lacking)}")
-    optional = params.get("hidden_activation", "relu"), params.get("n_pixels", N_PIXELS)
-    return *(params[name] for name in NETWORK), *optional
+    return {name: params[name] for name in NETWORK if name in params}
 
 
 def _write_run(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -289,12 +282,10 @@ def _tidy(base: Path) -> None:
     """Clear away what saves have left, also killed ones; put back a run that has no successor."""
     for old in base.glob(f".*{OLD}"):
         folder = base / old.name[1 : -len(OLD)]
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
+        if not folder.exists():
             old.rename(folder)
-    for new in base.glob(f".*{NEW}"):
-        shutil.rmtree(new, ignore_errors=True)
+    for left in (*base.glob(f".*{OLD}"), *base.glob(f".*{NEW}")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _read_run(folder: Path) -> Run | None:

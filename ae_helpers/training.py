@@ -67,9 +67,8 @@ def train(
     epochs, batch_size
         Rounds through all images, and images a step: 1 or more.
     callbacks
-        Keras callbacks such as EarlyStopping, ModelCheckpoint, ReduceLROnPlateau. They are
-        called at the beginning and end of epochs and of the training, not for batches. Only one
-        with a method ``stops(epoch, steps)`` is called within an epoch: its
+        Keras callbacks, called at the ends of epochs and of the training, not for batches. Only
+        one with a method ``stops(epoch, steps)`` is called within an epoch: its
         ``on_train_batch_end``, after as many steps as each number of that list says.
     verbose
         1 prints a line an epoch, 0 nothing.
@@ -79,13 +78,12 @@ def train(
     keras.callbacks.History
         ``history.history["loss"]`` and ``["val_loss"]``: a float an epoch. The weights and the
         optimizer of ``autoencoder`` have moved on, so that ``train`` or ``fit`` can continue.
-        After an interrupt they are those of the last epoch that was completed.
 
     Raises
     ------
     ValueError
-        If an argument cannot work, or the loss is no longer a finite number; the weights are
-        then those of the epoch before.
+        If an argument cannot work, or the loss is no longer a finite number. Then, as after an
+        interrupt, the weights are those of the last epoch that was completed.
 
     Examples
     --------
@@ -108,16 +106,11 @@ def train(
     n, shuffle = len(data[0]), _shuffler()
 
     autoencoder.stop_training = False
-    history, steps = keras.callbacks.History(), -(-n // batch_size)
+    history, steps = keras.callbacks.History(), math.ceil(n / batch_size)
     hooks = keras.callbacks.CallbackList(
         [*callbacks, history], model=autoencoder, epochs=epochs, steps=steps, verbose=0
     )
     watchers = [callback for callback in callbacks if hasattr(callback, "stops")]
-
-    def tell(step: int) -> None:
-        for watcher in watchers:
-            watcher.on_train_batch_end(step - 1)
-
     hooks.on_train_begin()
     for epoch in range(epochs):
         hooks.on_epoch_begin(epoch)
@@ -125,7 +118,7 @@ def train(
         stops = sorted(stop for stop in asked if 0 < stop < steps)
         before = [variable.value.numpy() for variable in state]
         try:
-            trained = train_epoch(shuffle(n), stops, tell)
+            trained = train_epoch(shuffle(n), stops, watchers)
             logs = {name: float(value) for name, value in trained.items()}
             logs |= {f"val_{name}": float(value) for name, value in test_epoch().items()}
             _check_finite(logs, epoch)
@@ -150,7 +143,7 @@ class Trained:
     Attributes
     ----------
     seeds : list of int
-        The seeds, in the order given.
+        In the order given.
     history : dict of str to numpy.ndarray
         ``"loss"`` and ``"val_loss"``, each ``(seeds, epochs)`` float64.
     code_range : numpy.ndarray
@@ -256,8 +249,7 @@ def train_many(
     idle = SimpleQueue()  # compiling takes longer than an epoch: a program a core, used in turn
     for _ in range(min(cores, len(padded) // size)):
         idle.put(stack := _Stack(first, size, data, validation, batch_size))
-    groups = (members[i : i + size] for i in range(0, len(padded), size))
-    parts = [stack.start(*zip(*group, strict=True)) for group in groups]
+    parts = [stack.start(members[i : i + size]) for i in range(0, len(padded), size)]
 
     def run(part: SimpleNamespace, train: bool = True) -> tuple[np.ndarray, ...]:
         stack = idle.get()
@@ -308,11 +300,11 @@ class _Stack:
         self.test_epoch = _program(self, self.test_step, validation, ROWS, size)
         self.n_images, self.n_validation = len(data[0]), len(validation[0])
 
-    def start(self, models: Sequence[keras.Model], shuffles: Sequence[Callable]) -> SimpleNamespace:
+    def start(self, members: Sequence[tuple[keras.Model, Callable]]) -> SimpleNamespace:
         """Lay out models to be trained: their weights, a new optimizer's state, their shuffles."""
-        arrays = zip(*(model.get_weights() for model in models), strict=True)
-        state = [v.numpy() for v in self.optimizer.variables]
-        return SimpleNamespace(state=[*map(np.stack, arrays), *state], shuffles=shuffles)
+        weights = zip(*(model.get_weights() for model, _ in members), strict=True)
+        state = [*map(np.stack, weights), *(v.numpy() for v in self.optimizer.variables)]
+        return SimpleNamespace(state=state, shuffles=[shuffle for _, shuffle in members])
 
     def run(self, part: SimpleNamespace, train: bool) -> tuple[np.ndarray, ...]:
         """Train a part for an epoch and validate it: losses, validation losses, code ranges."""
@@ -326,9 +318,8 @@ class _Stack:
         return *losses, total / self.n_validation, code_range
 
     def reset_metrics(self) -> None:
-        self.total.assign(tf.zeros_like(self.total))
-        self.low.assign(tf.fill(self.low.shape, np.inf))
-        self.high.assign(tf.fill(self.low.shape, -np.inf))
+        for variable, start in ((self.total, 0), (self.low, np.inf), (self.high, -np.inf)):
+            variable.assign(tf.fill(variable.shape, float(start)))
 
     def get_metrics_result(self) -> tuple[np.ndarray, np.ndarray]:
         return self.total.numpy().astype("float64"), (self.high - self.low).numpy()
@@ -395,7 +386,7 @@ def _program(
     """Make a function that takes all batches through a step; it returns what the model measured.
 
     It takes the order of the images, ``(n,)`` or ``(n_models, n)``, by default as they stand; and
-    after how many batches it shall stop for a moment, to call what it was given.
+    after how many batches it shall stop for a moment, to call the watchers.
     """
     n, models = len(data[0]), [n_models] if n_models else []
     full, rest = divmod(n, batch_size)
@@ -421,15 +412,13 @@ def _program(
     )
 
     def epoch(
-        order: np.ndarray = in_order,
-        stops: Sequence[int] = (),
-        tell: Callable[[int], None] | None = None,
+        order: np.ndarray = in_order, stops: Sequence[int] = (), watchers: Sequence = ()
     ) -> Any:
         model.reset_metrics()
         order = tf.constant(order, tf.int32)
         for first, last in pairwise([0, *stops, full + bool(rest)]):
-            if first:
-                tell(first)
+            for watcher in watchers if first else ():
+                watcher.on_train_batch_end(first - 1)
             compiled(order, tf.constant(first), tf.constant(last), *data)
         return model.get_metrics_result()
 
