@@ -165,14 +165,8 @@ def show_path(
 ) -> None:
     """Show a path through the plane among the codes, and below it the images along the path.
 
-    Parameters
-    ----------
-    codes, labels
-        As for `scatter_codes`.
-    path
-        ``(n, 2)``: the points of the path in order, 26 at most. They are lettered a, b, c …
-    rows
-        As for `show_digits`, with one image in each row for each point of the path.
+    Codes and labels are those of `scatter_codes`, rows those of `show_digits`. The path is
+    ``(n, 2)``: at most 26 points in order, lettered a, b, c …, with an image in each row.
     """
     heights = 4.2, 0.8 * len(rows) + 0.3
     figure = plt.figure(figsize=(8, sum(heights)))
@@ -224,14 +218,8 @@ def show_loss(
 ) -> None:
     """Draw loss by epoch, with horizontal marks and single points to read it by.
 
-    Parameters
-    ----------
-    curves
-        A curve's name to its losses, one an epoch. Names that start with ``val`` are dashed.
-    marks
-        A mark's name to its loss.
-    points
-        A name to losses that are known at some epochs only: epoch to loss.
+    ``curves`` holds a loss for each epoch by name; what starts with ``val`` is dashed. ``marks``
+    holds one loss by name, ``points`` those known at some epochs only: ``{name: {epoch: loss}}``.
     """
     figure, axis = plt.subplots(figsize=(7, 4))
     for name, losses in curves.items():
@@ -257,14 +245,8 @@ def show_loss(
 def show_film(film: Sequence[Any], labels: np.ndarray, alt: str) -> None:
     """Draw six moments of a film side by side, from its first to its last, 2,000 codes at most.
 
-    Each has axes of its own, as on the map: the codes of an untrained network are tiny.
-
-    Parameters
-    ----------
-    film
-        Moments with ``epoch``, ``loss`` and ``codes`` ``(n, 2)``, as in ``explorer.film``.
-    labels
-        ``(n,)``, as `scatter_codes` takes them.
+    Each has axes of its own, as on the map: the codes of an untrained network are tiny. The
+    moments are those of ``explorer.film``, the labels ``(n,)`` as `scatter_codes` takes them.
     """
     picked = np.unique(np.linspace(0, len(film) - 1, 6).round().astype(int))
     figure, axes = plt.subplots(1, len(picked), figsize=(1.6 * len(picked), 2.1), squeeze=False)
@@ -282,14 +264,9 @@ def show_film(film: Sequence[Any], labels: np.ndarray, alt: str) -> None:
 
 
 def show_network(widths: Sequence[int], names: Sequence[str], alt: str) -> None:
-    """Draw an autoencoder as columns of units with all their connections.
+    """Draw an autoencoder as columns of units with all their connections, a name below each.
 
-    Parameters
-    ----------
-    widths
-        Units of each layer, the input first. A wide layer is drawn with fewer units and dots.
-    names
-        A text below each layer.
+    The widths are the units of each layer, the input first; a wide one has fewer, and dots.
     """
     most = 12
     figure, axis = plt.subplots(figsize=(7, 4))

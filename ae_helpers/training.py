@@ -258,29 +258,25 @@ def train_many(
         finally:
             idle.put(stack)
 
+    def joined(parts: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:  # without the padding
+        return [np.concatenate(arrays)[: len(seeds)] for arrays in zip(*parts, strict=True)]
+
     who = f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
     measured = []
     with ThreadPoolExecutor(cores) as threads:
-        *_, start_range = _joined(threads.map(lambda part: run(part, train=False), parts))
+        *_, start_range = joined(threads.map(lambda part: run(part, train=False), parts))
         for epoch in range(epochs):
-            measured.append(_joined(threads.map(run, parts)))
+            measured.append(joined(threads.map(run, parts)))
             for name, values in zip(("loss", "val_loss"), measured[-1], strict=False):
-                named = {f"{name} of seed {s}": v for s, v in zip(padded, values, strict=True)}
+                named = {f"{name} of seed {s}": v for s, v in zip(seeds, values, strict=True)}
                 _check_finite(named, epoch)
             if verbose:
                 losses = f"val_loss {values.min():.4f} to {values.max():.4f}"
                 print(f"{who}  epoch {epoch + 1:{len(str(epochs))}}/{epochs}  {losses}", flush=True)
     loss, val_loss, ranges = (np.stack(values, axis=1) for values in zip(*measured, strict=True))
     code_range = np.concatenate([start_range[:, None], ranges], axis=1)
-    weights = _joined(part.state[: len(first.weights)] for part in parts)
-    loss, val_loss, code_range, *weights = (
-        array[: len(seeds)] for array in (loss, val_loss, code_range, *weights)
-    )
+    weights = joined(part.state[: len(first.weights)] for part in parts)
     return Trained(seeds, {"loss": loss, "val_loss": val_loss}, code_range, weights, make_model)
-
-
-def _joined(parts: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
-    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 class _Stack:

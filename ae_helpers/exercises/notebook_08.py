@@ -17,8 +17,6 @@ def check_hole(
     >>> codes = np.array([[0.0, 0.0], [4.0, 4.0]])
     >>> check_hole((2, 2), codes, [[0, 0], [4, 4]], far=2, k=1)
     Right: from there to code number 1 it is 2.83, and far begins at 2.
-    >>> check_hole((9, 9), codes, [[0, 0], [4, 4]], far=2)
-    Not yet: the point lies outside z_range.
     """
     point = as_point(answer)
     if point is None:
