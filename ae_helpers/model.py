@@ -108,12 +108,9 @@ def layer_plan(
     hidden_activation: str = "relu",
     n_pixels: int = N_PIXELS,
 ) -> list[tuple[str, int, str]]:
-    """List the layers of `build_autoencoder`, which takes the same, in order.
+    """List the layers of `build_autoencoder`, which takes the same: name, units, activation.
 
-    Returns
-    -------
-    list of (name, units, activation)
-        The first half, up to ``"code"``, is the encoder; the second half the decoder.
+    The first half, up to ``"code"``, is the encoder; the second half the decoder.
 
     Examples
     --------
