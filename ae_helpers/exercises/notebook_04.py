@@ -5,13 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import (
-    as_array,
-    as_text,
-    class_verdict,
-    share_verdict,
-    verdict,
-)
+from ae_helpers.exercises.answers import as_array, as_text, class_verdict, share_verdict, verdict
 
 
 def check_second_pair(answer: Any, table: np.ndarray) -> None:

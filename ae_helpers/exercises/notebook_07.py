@@ -6,12 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import (
-    class_verdict,
-    count_verdict,
-    mean_by_class,
-    number_verdict,
-)
+from ae_helpers.exercises.answers import class_verdict, count_verdict, mean_by_class, number_verdict
 
 
 def check_hardest_class(

@@ -6,13 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ae_helpers.exercises.answers import (
-    NO_POINT,
-    as_point,
-    number_verdict,
-    share_verdict,
-    verdict,
-)
+from ae_helpers.exercises.answers import NO_POINT, as_point, number_verdict, share_verdict, verdict
 from ae_helpers.numpy_layers import DenseLayer, apply_layers
 
 
