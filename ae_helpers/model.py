@@ -140,20 +140,9 @@ def layer_plan(
 def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray", str]]:
     """Take a model's dense layers out of Keras, as `apply_layers` and the latent map take them.
 
-    Parameters
-    ----------
-    model
-        A chain of `Dense` layers with the activations of `build_autoencoder`.
-
-    Returns
-    -------
-    list of (kernel, bias, activation)
-        In order: kernel ``(inputs, units)`` and bias ``(units,)`` float32, an activation's name.
-
-    Raises
-    ------
-    ValueError
-        With the layer's name, if it is of another kind or has another activation.
+    The model is a chain of `Dense` layers with the activations of `build_autoencoder`; another
+    layer is a ValueError with its name. Each becomes (kernel, bias, activation): ``(inputs,
+    units)`` and ``(units,)`` float32, and the activation's name.
 
     Examples
     --------
@@ -163,15 +152,14 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
     """
     taken, known = [], dict.fromkeys((*LATENT_ACTIVATIONS, *HIDDEN_ACTIVATIONS))
     for layer in model.layers:
-        kind, activation = type(layer).__name__, getattr(layer, "activation", None)
+        kind, fault = type(layer).__name__, None
         if kind == "InputLayer":
             continue
-        fault, name = None, getattr(activation, "__name__", None)
         if kind != "Dense" or not layer.use_bias:
             fault = f"is no Dense layer with a bias ({kind}): only those"
-        elif name not in known:
-            fault = f"has the activation {name!r}: only {', '.join(known)}"
+        elif (activation := layer.activation.__name__) not in known:
+            fault = f"has the activation {activation!r}: only {', '.join(known)}"
         if fault:
             raise ValueError(f"The layer {layer.name!r} {fault} can run outside Keras.")
-        taken.append((*layer.get_weights(), name))
+        taken.append((*layer.get_weights(), activation))
     return taken

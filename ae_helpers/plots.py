@@ -185,13 +185,9 @@ def show_path(
 def show_grid(images: np.ndarray, z1: np.ndarray, z2: np.ndarray, alt: str) -> None:
     """Show one decoded image for each point of a grid over the plane.
 
-    Parameters
-    ----------
-    images
-        ``(len(z2) * len(z1), 784)`` float in [0, 1], row by row from the lowest z₂, as
-        ``numpy.meshgrid(z1, z2)`` orders the points; other sizes as for `show_digits`.
-    z1, z2
-        The grid's coordinates along each axis, rising.
+    The coordinates rise along each axis. The images are ``(len(z2) * len(z1), 784)`` float in
+    [0, 1], or of other sizes as for `show_digits`: row by row from the lowest z₂, as
+    ``numpy.meshgrid(z1, z2)`` orders the points.
     """
     images = _as_unit_images(images)
     high, wide = images.shape[1:]
