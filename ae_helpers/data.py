@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ae_helpers.images import KERAS_SETS, LARGEST_SIDE, MOST_CLASSES, load_images
+from ae_helpers.stages import stage
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -32,6 +33,7 @@ NOTICE: this is the sample, not the full MNIST: 4,000 training and 1,000 test di
         For the full set, put mnist.npz on this computer and name it: AE_MNIST=path/to/mnist.npz"""
 
 
+@stage("load")
 def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
     """Load the digits in the form of ``keras.datasets.mnist.load_data``, and print which they are.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ae_helpers.parameters import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS, check_params
+from ae_helpers.stages import stage
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +24,8 @@ def quiet_start() -> Iterator[None]:
     can be turned away. Errors raise exceptions and are seen as ever.
     """
     if os.environ.get("AE_SHOW_TF_LOGS"):
-        yield
+        with stage("start"):
+            yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -31,7 +33,8 @@ def quiet_start() -> Iterator[None]:
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
-        yield
+        with stage("start"):
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

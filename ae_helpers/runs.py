@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from ae_helpers.model import N_PIXELS, build_autoencoder, layer_plan
 from ae_helpers.numpy_layers import DenseLayer
 from ae_helpers.parameters import check_name, check_params
+from ae_helpers.stages import stage
 
 if TYPE_CHECKING:
     import keras
@@ -96,6 +97,7 @@ def runs_dir() -> Path:
     return (root if (root / "pyproject.toml").is_file() else Path.cwd()) / "runs"
 
 
+@stage("save")
 def save_run(
     name: str,
     autoencoder: "keras.Model",

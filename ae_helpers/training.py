@@ -20,6 +20,7 @@ import numpy as np
 
 from ae_helpers.model import quiet_start
 from ae_helpers.parameters import check_params
+from ae_helpers.stages import stage
 
 with quiet_start():
     import keras
@@ -376,6 +377,7 @@ def _is_plain(layer: keras.layers.Layer) -> bool:
     return len(layer.trainable_weights) == n_weights and not extras
 
 
+@stage("compile")
 def _program(
     model: Any, step: Callable, data: Data, batch_size: int, n_models: int = 0
 ) -> Callable:
@@ -406,7 +408,10 @@ def _program(
     compiled = loop.get_concrete_function(
         tf.TensorSpec(in_order.shape, tf.int32), number, number, *data
     )
+    if not n_models:  # and compiled here, by a call for no batch; stacks are compiled side by side
+        compiled(tf.constant(in_order, tf.int32), tf.constant(0), tf.constant(0), *data)
 
+    @stage("train")
     def epoch(
         order: np.ndarray = in_order, stops: Sequence[int] = (), watchers: Sequence = ()
     ) -> Any:

@@ -152,7 +152,7 @@ def outcomes(out):
 def table(out):
     """Read results.csv without the times."""
     with (out / "results.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+        return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in csv.DictReader(file)]
 
 
 def main():

@@ -152,10 +152,11 @@ PARTS_OF_A_WIDGET = {"widgets.page", "widgets.film", "widgets.ruler"}
 @pytest.mark.parametrize(
     ("module", "below"),
     [
-        ("data", {"images"}),
+        ("stages", set()),
+        ("data", {"images", "stages"}),
         ("images", set()),
         ("parameters", set()),
-        ("model", {"parameters"}),
+        ("model", {"parameters", "stages"}),
         ("legend", set()),
         ("plots", {"legend"}),
         ("numpy_layers", set()),
@@ -167,8 +168,8 @@ PARTS_OF_A_WIDGET = {"widgets.page", "widgets.film", "widgets.ruler"}
         ("widgets/playground", {"data", "legend", "widgets.page", "widgets.ruler"}),
         ("widgets/live_plane", {"model", "widgets.film", "widgets.latent_map", "widgets.ruler"}),
         ("widgets/beat_the_encoder", {"legend", "numpy_layers", "widgets.page"}),
-        ("training", {"model", "parameters"}),
-        ("runs", {"model", "numpy_layers", "parameters"}),
+        ("training", {"model", "parameters", "stages"}),
+        ("runs", {"model", "numpy_layers", "parameters", "stages"}),
     ],
 )
 def test_a_module_imports_only_from_the_floors_below(module, below):

@@ -16,6 +16,7 @@ SWEEP = "sweep.json"
 RESULTS = "results.csv"
 LOCK = ".lock"
 WORK = ".work"  # runs under way; nothing in it outlives its sweep
+STAGES = ("start", "load", "compile", "train", "save")  # as `ae_helpers.stages` has them
 SAMPLE = "MNIST sample"  # as `ae_helpers.data_name` calls it; "auto" takes it without MNIST
 
 Outcome = Mapping[str, Any]
@@ -134,18 +135,22 @@ def table(outcomes: Mapping[str, Outcome], vary: Iterable[str]) -> list[dict[str
     """Lay out the outcomes as rows with the same columns, in the order of the runs' names.
 
     The columns are ``run``, ``status``, the parameters, those in ``vary`` first, the metrics,
-    ``seconds`` and ``error``. A parameter with the name of another column gets ``param.`` before
+    ``start`` (warm or cold), the seconds of each stage (``train_seconds``), ``seconds`` in all, and
+    ``error``. A parameter with the name of another column gets ``param.`` before
     it, and a metric ``metric.`` (``metric.loss``: the parameter ``loss`` is a function's name).
     A run that lacks one has None there.
     """
     ended = list(with_one_data(outcomes).values())
-    taken = {"run", "status", "seconds", "error"}
+    stages = {f"{stage}_seconds": stage for stage in STAGES}
+    taken = {"run", "status", "start", *stages, "seconds", "error"}
     params = _columns("param.", [*vary, *(n for o in ended for n in o["params"])], taken)
     metrics = _columns("metric.", [name for o in ended for name in o["metrics"]], taken)
     return [
         {"run": outcome["run"], "status": outcome["status"]}
         | {column: outcome["params"].get(name) for name, column in params.items()}
         | {column: outcome["metrics"].get(name) for name, column in metrics.items()}
+        | {"start": outcome.get("start")}  # sweeps of before say nothing of it
+        | {column: outcome.get("stages", {}).get(stage) for column, stage in stages.items()}
         | {"seconds": outcome["seconds"], "error": outcome["error"]}
         for outcome in ended
     ]

@@ -4,6 +4,7 @@ It runs no operation and starts no thread, or it refuses: what it hands on to a 
 modules, and nothing else. A run's process forks its kernel before it does anything itself.
 """
 
+import atexit
 import contextlib
 import gc
 import glob
@@ -113,6 +114,7 @@ def _be_a_run(place: Path, lifeline: int, log: int) -> None:
     from ae_helpers.sweep import run
 
     run.main()
+    _leave()
 
 
 def _settle(folder: Path, environment: dict[str, str]) -> None:
@@ -138,6 +140,16 @@ def _be_a_kernel(order: int) -> None:
     sys.argv = given["argv"]
     sys.path.insert(0, os.getcwd())  # as -m does; the launcher takes it away again
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
+    _leave()
+
+
+def _leave() -> None:
+    """End as Python does, but for clearing away what was imported: that takes half a second."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class _Kernel(subprocess.Popen):

@@ -12,6 +12,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -42,8 +44,8 @@ def run_on_worker(
     to end at once, and nobody wants its result.
 
     The outcome has ``status`` (``"done"`` or ``"failed"``), ``error``, ``metrics``, ``start``
-    (``"warm"``, ``"cold"``, or ``"cold: "`` and why it was not warm), ``seconds`` and
-    ``versions``; the files, by their path in the run's folder, are the executed notebook (of
+    (``"warm"``, ``"cold"``, or ``"cold: "`` and why it was not warm), ``seconds`` in all,
+    ``stages`` (the seconds of those that are known) and ``versions``; the files, by their path in the run's folder, are the executed notebook (of
     a failed run as far as it came) and what it saved.
     """
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
@@ -57,17 +59,17 @@ def run_on_worker(
         from distributed import get_worker
 
         scratch = get_worker().local_directory
-    begin, stop = time.perf_counter(), stop or threading.Event()
+    begin, stop = time.time(), stop or threading.Event()
     for attempt in range(WARM_ATTEMPTS + 1):
         warm = task["warm"] if attempt < WARM_ATTEMPTS else None
         try:
-            outcome, files = _run_in_new_folder(scratch, task | {"warm": warm}, stop)
+            outcome, files = _run_in_new_folder(scratch, task | {"warm": warm, "begin": begin}, stop)
             break
         except ChildProcessError:  # the warm process died: nothing says how the run ended
             continue
     if task["warm"] and not warm:
         outcome["start"] = "cold: its warm process died each time"
-    outcome |= {"seconds": round(time.perf_counter() - begin, 2)}
+    outcome |= {"seconds": round(time.time() - begin, 2)}
     return outcome | {"versions": {"python": platform.python_version()} | versions}, files
 
 
@@ -83,14 +85,14 @@ def _run_in_new_folder(
                 metrics = _saved_metrics(place / "run" / "runs")
             except (ValueError, RecursionError) as broken:
                 error = f"A metrics.json that the run saved cannot be read: {broken}"
-        files = _files(place / "run")
+        stages, files = _stages(place, task["begin"]), _files(place / "run")
         if error and (log := (place / "log.txt").read_bytes()):
             files["log.txt"] = log
         start = "warm" if task["warm"] else "cold"
         if (place / "cold.txt").is_file():
             start = f"cold: {(place / 'cold.txt').read_text()}"
     outcome = {"status": "failed" if error else "done", "error": error, "metrics": metrics}
-    return outcome | {"start": start}, files
+    return outcome | {"start": start, "stages": stages}, files
 
 
 def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> str | None:
@@ -100,6 +102,10 @@ def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> st
     (place / "params.json").write_text(json.dumps(task["params"]))
     environment = os.environ | dict.fromkeys(THREADS, "1")
     environment |= {"AE_RUNS_DIR": str(place / "run" / "runs"), "JUPYTER_RUNTIME_DIR": str(place)}
+    environment |= {"AE_STAGES": str(place / "stages.txt")}
+    # Runs of equal shapes share their compiled programs: TensorFlow renames each into place whole.
+    cache = json.dumps(str(place.parent / "programs"), ensure_ascii=False)
+    environment.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={cache}")
     if "AE_MNIST" in environment:  # the notebook works in another folder
         environment["AE_MNIST"] = str(Path(environment["AE_MNIST"]).expanduser().resolve())
     limit = task["timeout"] or math.inf
@@ -176,6 +182,21 @@ def _saved_metrics(runs: Path) -> dict[str, Any]:
         metrics = {f"{name}.{key}": v for name, part in saved.items() for key, v in part.items()}
     json.dumps(metrics, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     return metrics
+
+
+def _stages(place: Path, begin: float) -> dict[str, float]:
+    """Sum up what the notebook's stages took; the start includes all that came before it."""
+    seconds = Counter()
+    broken = OSError, ValueError, LookupError, TypeError, AttributeError  # the notebook's own doing
+    with contextlib.suppress(*broken):
+        for line in (place / "stages.txt").read_text().splitlines():
+            seconds[line.split()[0]] += float(line.split()[1])
+    with contextlib.suppress(*broken):
+        cells = json.loads((place / "run" / "notebook.ipynb").read_text("utf-8"))["cells"]
+        times = [cell["metadata"].get("papermill", {}).get("start_time") for cell in cells]
+        first = datetime.fromisoformat(min(filter(None, times)))
+        seconds["start"] += first.timestamp() - begin
+    return {name: round(value, 3) for name, value in seconds.items()}
 
 
 def _files(folder: Path) -> dict[str, bytes]:

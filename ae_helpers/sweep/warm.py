@@ -65,7 +65,7 @@ def _start_process(environment: dict[str, str], imports: list[str]) -> tuple:
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=read_early | environment,
+            env=read_early | environment | {"AE_STAGES": ""},
             cwd="/",
             start_new_session=True,
         )
