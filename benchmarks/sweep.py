@@ -1,7 +1,8 @@
-"""Sweeps, cold and warm, side by side with a plain loop, and what the scheduling of runs costs.
+"""Sweeps, cold and warm, side by side with a plain loop; what runs cost above their training.
 
-`python benchmarks/sweep.py` takes about five minutes on two cores. Of what it prints, the ratios
-and the milliseconds a run of scheduling compare between machines, the seconds do not.
+`python benchmarks/sweep.py two-cells` takes about two minutes on two cores, all parts half an
+hour or so. Of what it prints, the ratios and the milliseconds a run of scheduling compare between
+machines, the seconds do not.
 """
 
 import argparse
@@ -16,28 +17,51 @@ from unittest import mock
 
 import nbformat
 import papermill
+import psutil
 from nbformat.v4 import new_code_cell, new_notebook
 
 from ae_helpers import sweep as sweep_function_home
+from ae_helpers.sweep import folder as sweep_folder
+from ae_helpers.sweep import warm
+from ae_helpers.sweep.run import THREADS
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 TRAINING = NOTEBOOKS / "03_training.ipynb"
 CHAPTER = NOTEBOOKS / "09_parameterized_runs.ipynb"
+SHORT = {"epochs": 3, "n_train": 10_000}
+TRAINING_ALONE = """\
+import time
+from ae_helpers import build_autoencoder, load_mnist, prepare, train
+(images, _), (test, _) = load_mnist()
+model, _, _ = build_autoencoder()
+model.compile(optimizer="adam", loss="binary_crossentropy")
+used = []
+for epochs in (1, 11):  # the first also pays for compiling
+    before = time.process_time()
+    train(model, prepare(images), validation_data=prepare(test), epochs=epochs, verbose=0)
+    used.append(time.process_time() - before)
+print(used[1] - used[0])"""
 
 
 def main():
-    """Measure both, and print what a reader needs to judge them."""
+    """Measure what is asked for, and print what a reader needs to judge it."""
+    parts = {
+        "two-cells": lambda folder: compare_with_a_loop(folder, two_cells(folder), SHORT, given),
+        "training": lambda folder: compare_with_a_loop(folder, TRAINING, {}, given),
+        "full-runs": lambda folder: cost_of_full_runs(folder, two_cells(folder), given.full_runs),
+        "memory": lambda folder: memory_of_many_runs(folder, given.many_runs),
+        "scheduling": cost_of_scheduling,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--n-train", type=int, default=10_000)
-    parser.add_argument("--only-starts", action="store_true", help="leave out the scheduling")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; by default all")
+    parser.add_argument("--runs", type=int, default=8, help="in a comparison with a loop")
+    parser.add_argument("--full-runs", type=int, default=20, help="of ten epochs")
+    parser.add_argument("--many-runs", type=int, default=500, help="of which the memory is watched")
+    parser.add_argument("--no-cold", action="store_true", help="leave out the cold sweeps")
     given = parser.parse_args()
-    short = {"epochs": given.epochs, "n_train": given.n_train}
-    with tempfile.TemporaryDirectory() as name:
-        compare_with_a_loop(Path(name), two_cells(Path(name)), given.runs, short)
-        if not given.only_starts:
-            cost_of_scheduling(Path(name))
+    for part in given.parts or parts:
+        with tempfile.TemporaryDirectory() as name:
+            parts[part](Path(name))
 
 
 def two_cells(folder):
@@ -53,24 +77,62 @@ def two_cells(folder):
     return folder / "two.ipynb"
 
 
-def compare_with_a_loop(folder, notebook, runs, short):
+def compare_with_a_loop(folder, notebook, fixed, given):
     """Make the same runs in a loop, as a cold sweep and as a warm one, one after the other."""
     os.environ["AE_RUNS_DIR"] = str(folder / "loop")
     (folder / "loop").mkdir()
-    ways = {"plain loop": lambda: [run_plainly(folder, notebook, n, short) for n in range(runs)]}
+    runs = given.runs
+    ways = {"plain loop": lambda: [run_plainly(folder, notebook, n, fixed) for n in range(runs)]}
     for way, cold in (("2 workers, cold", True), ("2 workers, warm", False)):
-        options = {"fixed": short, "workers": 2, "cold": cold}
+        options = {"fixed": fixed, "workers": 2, "cold": cold}
         ways[way] = lambda way=way, options=options: sweep(
             notebook, range(runs), folder / way, **options
         )
+    if given.no_cold:
+        del ways["2 workers, cold"]
     loop = None
-    print(f"{runs} runs of the notebook of two cells    seconds  CPU seconds a run")
+    print(f"{runs} runs of {notebook.name:26} seconds  CPU seconds a run")
     for way, do in ways.items():
         before = cpu_seconds()
-        seconds = seconds_of(do)
-        loop = loop or seconds
-        print(f"{way:38} {seconds:9.1f} {(cpu_seconds() - before) / runs:18.1f}", end="")
-        print(f"   {loop / seconds:.2f} times faster", flush=True)
+        seconds, cpu = seconds_of(do), (cpu_seconds() - before) / runs
+        loop = loop or (seconds, cpu)
+        print(f"{way:36} {seconds:9.1f} {cpu:18.1f}", end="")
+        print(f"   {loop[0] / seconds:.2f} times faster, {loop[1] / cpu:.2f} by CPU", flush=True)
+
+
+def cost_of_full_runs(folder, notebook, runs):
+    """Compare the CPU seconds of runs with the defaults with those of their training alone."""
+    environment = os.environ | dict.fromkeys(THREADS, "1")
+    command = [sys.executable, "-c", TRAINING_ALONE]
+    alone = float(subprocess.check_output(command, env=environment, text=True).split()[-1])
+    before = cpu_seconds()
+    sweep(notebook, range(runs), folder / "full", workers=2)
+    cpu = (cpu_seconds() - before) / runs
+    print(f"{runs} full runs: {cpu:.2f} CPU seconds a run, of which training alone is {alone:.2f}")
+    print(f"  above the training: {(cpu - alone) / alone:.2f} times it (wanted: 0.6 at most)")
+
+
+def memory_of_many_runs(folder, runs):
+    """Watch the memory of the warm process and of the sweep's own over runs that only import."""
+    cells = [new_code_cell("seed = 0", metadata={"tags": ["parameters"]})]
+    cells += [new_code_cell("from ae_helpers import train")]
+    nbformat.write(new_notebook(cells=cells), folder / "n.ipynb")
+    seen, write_run = [], sweep_folder.write_run
+
+    def look(*args):
+        write_run(*args)
+        ((process, _),) = warm._processes.values()
+        both = psutil.Process(process.pid), psutil.Process()
+        seen.append([time.monotonic() - start, *(p.memory_info().rss / 2**20 for p in both)])
+
+    start = time.monotonic()
+    with mock.patch.object(sweep_folder, "write_run", look):
+        sweep(folder / "n.ipynb", range(runs), folder / "many", workers=2)
+    print("runs that only import:  seconds  warm process  the sweep's own")
+    for n in sorted({1, 10, 50, 100, 200, 500, 1000, runs}):
+        if n <= runs:
+            seconds, process, own = seen[n - 1]
+            print(f"{n:21} {seconds:9.1f} {process:10.0f} MB {own:13.0f} MB")
 
 
 def cpu_seconds():
@@ -79,10 +141,10 @@ def cpu_seconds():
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def run_plainly(folder, notebook, seed, short):
+def run_plainly(folder, notebook, seed, fixed):
     """Make one run as anybody would with papermill."""
     papermill.execute_notebook(
-        notebook, folder / "loop" / f"{seed}.ipynb", {"seed": seed} | short, progress_bar=False
+        notebook, folder / "loop" / f"{seed}.ipynb", {"seed": seed} | fixed, progress_bar=False
     )
 
 

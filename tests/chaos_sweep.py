@@ -152,7 +152,8 @@ def outcomes(out):
 def table(out):
     """Read results.csv without the times."""
     with (out / "results.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in rows]
 
 
 def main():

@@ -45,8 +45,9 @@ def run_on_worker(
 
     The outcome has ``status`` (``"done"`` or ``"failed"``), ``error``, ``metrics``, ``start``
     (``"warm"``, ``"cold"``, or ``"cold: "`` and why it was not warm), ``seconds`` in all,
-    ``stages`` (the seconds of those that are known) and ``versions``; the files, by their path in the run's folder, are the executed notebook (of
-    a failed run as far as it came) and what it saved.
+    ``stages`` (the seconds of those that are known) and ``versions``; the files, by their path in
+    the run's folder, are the executed notebook (of a failed run as far as it came) and what it
+    saved.
     """
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     if versions["ae-helpers"] != task["version"]:
@@ -63,7 +64,7 @@ def run_on_worker(
     for attempt in range(WARM_ATTEMPTS + 1):
         warm = task["warm"] if attempt < WARM_ATTEMPTS else None
         try:
-            outcome, files = _run_in_new_folder(scratch, task | {"warm": warm, "begin": begin}, stop)
+            outcome, files = _run_in_new_folder(scratch, task | {"warm": warm}, stop, begin)
             break
         except ChildProcessError:  # the warm process died: nothing says how the run ended
             continue
@@ -74,7 +75,7 @@ def run_on_worker(
 
 
 def _run_in_new_folder(
-    scratch: str, task: dict[str, Any], stop: threading.Event
+    scratch: str, task: dict[str, Any], stop: threading.Event, begin: float
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Make the run in a folder of its own, and collect what it leaves there."""
     with tempfile.TemporaryDirectory("-run", dir=scratch, ignore_cleanup_errors=True) as name:
@@ -85,7 +86,7 @@ def _run_in_new_folder(
                 metrics = _saved_metrics(place / "run" / "runs")
             except (ValueError, RecursionError) as broken:
                 error = f"A metrics.json that the run saved cannot be read: {broken}"
-        stages, files = _stages(place, task["begin"]), _files(place / "run")
+        stages, files = _stages(place, begin), _files(place / "run")
         if error and (log := (place / "log.txt").read_bytes()):
             files["log.txt"] = log
         start = "warm" if task["warm"] else "cold"
