@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 from sweep_notebooks import SAVE, write_notebook, write_training
 
-from ae_helpers.sweep import cluster, forks, run, sweep, warm
+from ae_helpers.sweep import cluster, folder, forks, run, sweep, warm
 
 LEAKS = """\
 import builtins, json, os, random, sys, threading
@@ -37,6 +38,9 @@ threading.Thread(target=threading.Event().wait, name="left", daemon=True).start(
 random.seed(0), np.random.seed(0)
 os.chdir("/")"""
 TRAIN = """\
+import os, pathlib
+place = pathlib.Path(os.environ["TF_XLA_FLAGS"].partition("=")[2].strip('"'))
+programs = len(list(place.glob("*.pb")))
 from ae_helpers import build_autoencoder, load_mnist, prepare, save_run, train
 import matplotlib.pyplot as plt
 import keras
@@ -47,7 +51,7 @@ model.compile(optimizer="adam", loss="binary_crossentropy")
 params = {"hidden_dim": 32, "latent_dim": 2, "latent_activation": "relu", "seed": seed}
 few = prepare(images[:320])
 history = train(model, few, validation_data=few, epochs=1, verbose=0)
-save_run("mine", model, history, params)
+save_run("mine", model, history, params, {"programs": programs})
 plt.plot([seed])"""
 KILL = """\
 import os, pathlib, signal, psutil
@@ -58,8 +62,12 @@ if seed == 0 and not marker.exists():
     import time; time.sleep(60)"""
 
 
+def outcome_of(out, name):
+    return json.loads((out / name / "metrics.json").read_text())
+
+
 def start_of(out, name="run-0000"):
-    return json.loads((out / name / "metrics.json").read_text())["start"]
+    return outcome_of(out, name)["start"]
 
 
 def test_one_run_sees_nothing_of_another(tmp_path):
@@ -73,20 +81,47 @@ def test_one_run_sees_nothing_of_another(tmp_path):
     assert rows[0]["python"] != rows[1]["python"] and rows[0]["numpy"] != rows[1]["numpy"]
 
 
-def test_warm_and_cold_runs_give_the_same_weights_and_figures(tmp_path):
-    notebook = write_notebook(tmp_path / "n.ipynb", "seed = 0", TRAIN)
-    weights, outputs = [], []
-    for cold in (False, True):
-        out = tmp_path / f"{cold}"
-        (row,) = sweep(notebook, {"seed": [3]}, out=out, cold=cold)
-        assert (row["status"], start_of(out)) == ("done", "cold" if cold else "warm")
-        with np.load(out / "run-0000/runs/mine/weights.npz") as arrays:
-            weights.append({name: arrays[name].tobytes() for name in arrays})
-        cells = json.loads((out / "run-0000/notebook.ipynb").read_text())["cells"]
-        outputs += [output for cell in cells for output in cell.get("outputs", [])]
-    assert weights[0] == weights[1]
-    figures = [o["data"]["image/png"] for o in outputs if "image/png" in o.get("data", ())]
-    assert len(figures) == 2 and figures[0] == figures[1]
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The rows of a warm and a cold sweep of the same two trainings, by their folders."""
+    place = tmp_path_factory.mktemp("trained")
+    notebook = write_notebook(place / "n.ipynb", "seed = 0\nagain = 0", TRAIN)
+    options = {"fixed": {"seed": 3}, "workers": 1}
+    return {
+        place / way: sweep(
+            notebook, {"again": [0, 1]}, out=place / way, cold=way == "cold", **options
+        )
+        for way in ("warm", "cold")
+    }
+
+
+def test_warm_and_cold_runs_give_the_same_weights_and_figures(trained):
+    weights, figures = [], []
+    for out, runs in trained.items():
+        for row in runs:
+            assert (row["status"], row["start"]) == ("done", out.name)
+            with np.load(out / row["run"] / "runs/mine/weights.npz") as arrays:
+                weights.append({name: arrays[name].tobytes() for name in arrays})
+            cells = json.loads((out / row["run"] / "notebook.ipynb").read_text())["cells"]
+            outputs = [output for cell in cells for output in cell.get("outputs", [])]
+            figures += [o["data"]["image/png"] for o in outputs if "image/png" in o.get("data", ())]
+    assert len(weights) == 4 and all(each == weights[0] for each in weights)
+    assert len(figures) == 4 and len(set(figures)) == 1
+
+
+def test_the_second_run_of_equal_shapes_loads_the_programs_of_the_first(trained):
+    assert [[row["programs"] for row in runs] for runs in trained.values()] == 2 * [[0, 2]]
+
+
+def test_the_seconds_of_a_run_are_split_into_stages(trained):
+    for out, runs in trained.items():
+        for row in runs:
+            stages = outcome_of(out, row["run"])["stages"]
+            assert set(stages) == set(folder.STAGES) and min(stages.values()) > 0
+            assert sum(stages.values()) < row["seconds"] and stages["save"] < 1
+            assert stages == {name: row[f"{name}_seconds"] for name in folder.STAGES}
+    cold, warm = (runs[1]["start_seconds"] for runs in reversed(trained.values()))
+    assert warm < cold
 
 
 def test_a_warm_process_that_dies_is_replaced_and_no_run_is_lost(tmp_path):
@@ -98,8 +133,25 @@ def test_a_warm_process_that_dies_is_replaced_and_no_run_is_lost(tmp_path):
     )
     rows = sweep(notebook, {"seed": range(3)}, out=tmp_path / "out", workers=2)
     assert (tmp_path / "killed").exists()
-    assert [(row["status"], row["saved"]) for row in rows] == [("done", i) for i in range(3)]
+    found = [(row["status"], row["start"], row["saved"]) for row in rows]
+    assert found == [("done", "warm", i) for i in range(3)]
     assert not warm._processes
+
+
+def test_a_sweep_sees_what_has_changed_in_a_module_since_the_last_sweep(tmp_path, monkeypatch):
+    monkeypatch.setattr(warm, "IMPORTS", (*warm.IMPORTS, "changing"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # it would be as old as a second
+    notebook = write_notebook(
+        tmp_path / "n.ipynb",
+        "seed = 0",
+        "import changing",
+        SAVE.format(metrics="{'saw': changing.value}"),
+    )
+    for value in (1, 2):
+        (tmp_path / "changing.py").write_text(f"value = {value}")
+        (row,) = sweep(notebook, {"seed": [0]}, out=tmp_path / f"{value}")
+        assert (row["start"], row["saw"]) == ("warm", value)
 
 
 def test_a_run_that_kills_each_warm_process_starts_cold_at_last(tmp_path, monkeypatch):
@@ -114,7 +166,7 @@ class Lost(warm.WarmRun):
     """A run of which nothing is heard."""
 
     def __init__(self):
-        super().__init__(None, io.BytesIO())
+        super().__init__(None, None, io.BytesIO())
 
     def poll(self):
         raise ChildProcessError
@@ -153,17 +205,25 @@ def test_nothing_is_forked_from_a_process_that_is_not_fit(tmp_path, code, refusa
 
 def test_a_warm_process_that_still_imports_ends_with_its_sweep(tmp_path):
     (tmp_path / "endless.py").write_text("import os, time; os.write(1, b'x'); time.sleep(600)")
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-c", warm.START, "endless"]
+    imports = [sys.executable, "-c", warm.START, "endless"]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sweeping = "import os, subprocess, sys; subprocess.Popen(sys.argv[1:], stdin=0); os.read(2, 1)"
     with theirs, ours:
-        process = subprocess.Popen(
-            command, stdin=theirs, stdout=subprocess.PIPE, env=os.environ | path
+        parent = subprocess.Popen(
+            [sys.executable, "-c", sweeping, *imports],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            env=os.environ | path,
         )
-        theirs.close()
-        assert process.stdout.read(1) == b"x"
-    assert process.wait(60) == 0
-    process.stdout.close()
+        assert parent.stdout.read(1) == b"x"
+        (child,) = psutil.Process(parent.pid).children()
+        parent.kill()  # and the socket is open still
+        psutil.wait_procs([child], timeout=10)
+        parent.wait()
+        parent.stdout.close()
+        assert not child.is_running()
 
 
 def test_where_there_is_a_gpu_runs_start_cold(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ modules, and nothing else. A run's process forks its kernel before it does anyth
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import glob
 import importlib
@@ -18,7 +19,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -26,50 +26,41 @@ from typing import Any
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
 IDLE = 120  # seconds without a run; a cluster's worker does not hear of the sweep's end
+END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 GPUS = ("/dev/nvidia[0-9]*", "/dev/kfd")
 
 
 def serve() -> None:
     """Do the imports, then fork a process for each run that is asked for, and tell of its end."""
+    ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGTERM)  # that is the sweep
     control = socket.socket(fileno=os.dup(0))
-    with _ending_with(control):
-        refusal = _prepare()
-    children: dict[int, tuple[int, socket.socket]] = {}
+    refusal = _prepare()
+    children: dict[int, tuple[int, Path]] = {}
     while ready := select.select([control, *children], [], [], None if children else IDLE)[0]:
         for handle in ready:
             if handle is not control:  # a child has ended
-                pid, news = children.pop(handle)
+                pid, place = children.pop(handle)
                 os.close(handle)
-                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                _tell(news, f"code {code}")
+                _tell(place, "code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
                 continue
-            place, handles, _, _ = socket.recv_fds(control, 4096, 3)
-            if not place:
+            name, handles, _, _ = socket.recv_fds(control, 4096, 1)
+            if not name:
                 os._exit(0)  # the sweep has ended
-            news = socket.socket(fileno=handles.pop(0))
+            place = Path(os.fsdecode(name))
             if refusal:
-                _tell(news, f"refused {refusal}")
+                _tell(place, "refused", refusal)
             elif pid := os.fork():
-                children[os.pidfd_open(pid)] = pid, news
-                _tell(news, f"pid {pid}")
+                children[os.pidfd_open(pid)] = pid, place
+                _tell(place, "pid", pid)
             else:
-                for each in (control, news, *(news for _, news in children.values())):
-                    each.close()
-                return _be_a_run(Path(os.fsdecode(place)), *handles)
-            for each in handles:
-                os.close(each)
+                control.close()
+                return _be_a_run(place, *handles)
+            os.close(*handles)
 
 
-@contextlib.contextmanager
-def _ending_with(control: socket.socket) -> Iterator[None]:
-    """Look now and then whether the sweep still lives, by a signal: a thread would not do."""
-    ended = select.poll()
-    ended.register(control, 0)  # for its end alone
-    signal.signal(signal.SIGALRM, lambda *_: ended.poll(0) and os._exit(0))
-    signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+def _tell(place: Path, what: str, text: str | int) -> None:
+    with contextlib.suppress(FileNotFoundError):  # the sweep has given up this run
+        (place / what).write_text(str(text))
 
 
 def _prepare() -> str:
@@ -88,15 +79,11 @@ def _prepare() -> str:
     return ""
 
 
-def _tell(news: socket.socket, text: str) -> None:
-    with contextlib.suppress(ConnectionError):  # the sweep has given up this run
-        news.send(text.encode())
-
-
-def _be_a_run(place: Path, lifeline: int, log: int) -> None:
+def _be_a_run(place: Path, lifeline: int) -> None:
     """Take the place of a new Python: own session, files, folder, environment and randomness."""
     os.setsid()
     Path("/proc/self/comm").write_text("ae-run")  # its name in a list of processes
+    log = os.open(place / "log.txt", os.O_WRONLY | os.O_APPEND)
     for number, here in ((lifeline, 0), (log, 1), (log, 2)):
         os.dup2(number, here)
     os.close(lifeline)
@@ -108,9 +95,8 @@ def _be_a_run(place: Path, lifeline: int, log: int) -> None:
         return _be_a_kernel(order)
     os.close(order)
     WarmProvisioner.waiting = [_Kernel(pid, hand)]
-    factory, name = KernelProvisionerFactory.instance(), "ae-warm"
+    factory, name = KernelProvisionerFactory.instance(), "local-provisioner"  # jupyter's own
     factory.provisioners[name] = EntryPoint(name, f"{__name__}:WarmProvisioner", factory.GROUP_NAME)
-    factory.default_provisioner_name = name
     from ae_helpers.sweep import run
 
     run.main()

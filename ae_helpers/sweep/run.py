@@ -112,16 +112,11 @@ def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> st
     limit = task["timeout"] or math.inf
     end = time.monotonic() + limit
     with (place / "log.txt").open("wb") as log:
-        code, refusal = None, ""
-        if task["warm"]:
-            from ae_helpers.sweep import warm
-
-            forked = warm.start(task["warm"], place, environment, log)
-            code, refusal = _wait(forked, stop, end), forked.refusal
-        if refusal:
-            (place / "cold.txt").write_text(refusal)
-        if refusal or not task["warm"]:
-            code = _wait(_start_cold(place, environment, log), stop, end)
+        try:
+            code = _wait(_start(task["warm"], place, environment, log), stop, end)
+        except NotImplementedError as refusal:
+            (place / "cold.txt").write_text(str(refusal))
+            code = _wait(_start(None, place, environment, log), stop, end)
     if code is None:
         return f"It was stopped, since it took longer than {limit:g} s."
     if (place / "error.txt").is_file():
@@ -132,8 +127,14 @@ def _run_process(place: Path, task: dict[str, Any], stop: threading.Event) -> st
     return None
 
 
-def _start_cold(place: Path, environment: dict[str, str], log: BinaryIO) -> subprocess.Popen:
-    """Start a Python of its own for the run."""
+def _start(
+    warm_process: str | None, place: Path, environment: dict[str, str], log: BinaryIO
+) -> "subprocess.Popen | WarmRun":
+    """Start a process for the run: forked from a warm one, or a Python of its own."""
+    if warm_process:
+        from ae_helpers.sweep import warm
+
+        return warm.start(warm_process, place, environment)
     # Its standard input is a pipe that closes when this process dies, however it dies. The
     # session of its own keeps the terminal's Ctrl-C from it. This file is run alone (-P: its
     # folder is no place to import from), since the whole package takes longer to import.

@@ -1,12 +1,12 @@
 """Warm starts: runs are forked from a process that has done the imports; this is the sweep's end.
 
-(`multiprocessing`'s forkserver would run the main script a second time, and outlive the sweep.)
+(`multiprocessing`'s forkserver would run the main script a second time in each child, pass over
+imports that fail or start threads, keep the environment of its start, and outlive the sweep.)
 """
 
 import contextlib
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -21,28 +21,34 @@ IMPORTS = ("papermill", "ipykernel.kernelapp")
 # imported, such as ipywidgets, cannot be among them.
 OF_THE_COURSE = ("ae_helpers", "keras", "tensorflow", "ae_helpers.training", "ae_helpers.runs")
 OF_THE_COURSE += ("ae_helpers.data", "matplotlib.figure")
+# They read these when they are imported; a kernel and `quiet_start` set the same. And what the
+# imports take belongs to no stage of a run.
+READ_EARLY = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+READ_EARLY |= {"TF_CPP_MIN_LOG_LEVEL": "3", "AE_STAGES": ""}
 
 _processes: dict[str, tuple[subprocess.Popen, socket.socket]] = {}  # by the sweeps' names
 _lock = threading.Lock()
 
 
-def start(sweep: str, place: Path, environment: dict[str, str], log: BinaryIO) -> "WarmRun":
-    """Fork a run in ``place``, as soon as the imports of the sweep's warm process are done."""
+def start(sweep: str, place: Path, environment: dict[str, str]) -> "WarmRun":
+    """Have a run forked in ``place``, when the imports of the sweep's warm process are done.
+
+    Where it cannot start warm, it is a NotImplementedError, here or when it is polled.
+    """
     if sys.platform != "linux":
-        return WarmRun(None, open(os.devnull, "wb"), "this system has no safe fork")
+        raise NotImplementedError("this system has no safe fork")
     (place / "environment.json").write_text(json.dumps(environment))
-    news, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     lifeline, end = os.pipe()
-    with theirs, open(lifeline, "rb"), _lock:
+    with open(lifeline, "rb"), _lock:
         if sweep not in _processes or _processes[sweep][0].poll() is not None:
             close(sweep)
             text = (place / "input.ipynb").read_text(encoding="utf-8")
             more = OF_THE_COURSE if any(name in text for name in OF_THE_COURSE[:3]) else ()
             _processes[sweep] = _start_process(environment, [*IMPORTS, *more])
+        process, control = _processes[sweep]
         with contextlib.suppress(ConnectionError):  # it has just died: the run hears of that
-            handles = [theirs.fileno(), lifeline, log.fileno()]
-            socket.send_fds(_processes[sweep][1], [os.fsencode(place)], handles)
-    return WarmRun(news, open(end, "wb"))
+            socket.send_fds(control, [os.fsencode(place)], [lifeline])
+    return WarmRun(process, place, open(end, "wb"))
 
 
 def close(sweep: str) -> None:
@@ -55,9 +61,6 @@ def close(sweep: str) -> None:
 
 
 def _start_process(environment: dict[str, str], imports: list[str]) -> tuple:
-    # They read these when they are imported; a kernel and `quiet_start` set the same.
-    read_early = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    read_early |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
@@ -65,7 +68,7 @@ def _start_process(environment: dict[str, str], imports: list[str]) -> tuple:
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=read_early | environment | {"AE_STAGES": ""},
+            env=environment | READ_EARLY,
             cwd="/",
             start_new_session=True,
         )
@@ -73,28 +76,29 @@ def _start_process(environment: dict[str, str], imports: list[str]) -> tuple:
 
 
 class WarmRun:
-    """A forked run's process, as `subprocess.Popen` shows one; or why it is not to be forked."""
+    """A forked run's process, as `subprocess.Popen` shows one; its parent tells of it in files."""
 
-    def __init__(self, news: socket.socket | None, lifeline: BinaryIO, refusal: str = "") -> None:
-        self._news, self.stdin, self.refusal = news, lifeline, refusal
+    def __init__(self, parent: subprocess.Popen, place: Path, lifeline: BinaryIO) -> None:
+        self._parent, self._place, self.stdin = parent, place, lifeline
         self.pid: int | None = None
-        self.returncode: int | None = None if news else 0
+        self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """Return the code it ended with, or None; a ChildProcessError if nobody knows it."""
-        while self.returncode is None and select.select([self._news], [], [], 0)[0]:
-            word, text = "", ""
-            with contextlib.suppress(ConnectionError):
-                word, _, text = self._news.recv(10_000).decode().partition(" ")
-            if word == "pid":
-                self.pid = int(text)
-            elif word == "code":
-                self.returncode = int(text)
-            elif word == "refused":
-                self.refusal, self.returncode = text, 0
-            else:
-                raise ChildProcessError("The warm process died.")
+        orphaned = self._parent.poll() is not None  # asked first: now all that it told is there
+        if reason := self._told("refused"):
+            raise NotImplementedError(reason)
+        if pid := self._told("pid"):
+            self.pid = int(pid)
+        if code := self._told("code"):
+            self.returncode = int(code)
+        elif orphaned:
+            raise ChildProcessError("The warm process died.")
         return self.returncode
+
+    def _told(self, what: str) -> str:
+        path = self._place / what
+        return path.read_text() if path.is_file() else ""
 
     def wait(self) -> None:
         """Wait until it has ended."""
