@@ -104,12 +104,11 @@ def _be_a_run(place: Path, lifeline: int) -> None:
 
 
 def _settle(folder: Path, environment: dict[str, str]) -> None:
-    import numpy as np
-
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    np.random.seed()  # Python's own generator is seeded anew by the fork
+    if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
+        sys.modules["numpy"].random.seed()
 
 
 def _be_a_kernel(order: int) -> None:
