@@ -71,7 +71,7 @@ def start_of(out, name="run-0000"):
 
 
 def test_one_run_sees_nothing_of_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(warm, "IMPORTS", (*warm.IMPORTS, "numpy"))  # as any use of Keras does
+    monkeypatch.setattr(warm, "IMPORTS", (*warm.IMPORTS, "numpy.random"))  # as for Keras
     notebook = write_notebook(
         tmp_path / "n.ipynb", "seed = 0", LEAKS, SAVE.format(metrics="seen | {'seed': seed}")
     )

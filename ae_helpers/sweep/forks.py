@@ -107,8 +107,8 @@ def _settle(folder: Path, environment: dict[str, str]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
-        sys.modules["numpy"].random.seed()
+    if "numpy.random" in sys.modules:  # Python's own generator is seeded anew by the fork
+        sys.modules["numpy.random"].seed()
 
 
 def _be_a_kernel(order: int) -> None:
