@@ -49,7 +49,8 @@ def kill_and_resume(folder, notebook, rows, kills, random_seed):
             time.sleep(moments.uniform(1, 6))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert live_processes(marker, patience=5) == [], "processes live on after their sweep"
+        left = live_processes(marker, patience=5)
+        assert not left, f"processes live on after their sweep: {left}"
         kept = outcomes(killed)
         lost = {name: outcome for name, outcome in finished.items() if kept[name] != outcome}
         assert not lost, "finished runs were lost or made again"

@@ -6,7 +6,6 @@ modules, and nothing else. A run's process forks its kernel before it does anyth
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import glob
 import importlib
@@ -14,7 +13,6 @@ import json
 import os
 import runpy
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -26,14 +24,15 @@ from typing import Any
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
 IDLE = 120  # seconds without a run; a cluster's worker does not hear of the sweep's end
-END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 GPUS = ("/dev/nvidia[0-9]*", "/dev/kfd")
 
 
 def serve() -> None:
     """Do the imports, then fork a process for each run that is asked for, and tell of its end."""
-    ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGTERM)  # that is the sweep
-    control = socket.socket(fileno=os.dup(0))
+    control, ended = socket.socket(fileno=os.dup(0)), select.poll()
+    ended.register(control, 0)  # for its end alone
+    if ended.poll(0):
+        return  # the sweep has ended already
     refusal = _prepare()
     children: dict[int, tuple[int, Path]] = {}
     while ready := select.select([control, *children], [], [], None if children else IDLE)[0]:

@@ -15,7 +15,9 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-START = "from ae_helpers.sweep.forks import serve; serve()"
+# First of all, the system is to end it with the sweep (PR_SET_PDEATHSIG), also while it imports.
+START = "import ctypes; ctypes.CDLL(None).prctl(1, 15)\n"
+START += "from ae_helpers.sweep.forks import serve; serve()"
 IMPORTS = ("papermill", "ipykernel.kernelapp")
 # Also, if the notebook names one of the first three. What looks for the running kernel when it is
 # imported, such as ipywidgets, cannot be among them.
