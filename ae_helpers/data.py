@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ae_helpers.images import KERAS_SETS, LARGEST_SIDE, MOST_CLASSES, load_images
+from ae_helpers.images import MOST_CLASSES, faults_of, load_images, open_npz
+from ae_helpers.parameters import LARGEST_SIDE
 from ae_helpers.stages import stage
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -24,8 +25,6 @@ MNIST_SHA256 = {
     "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
     "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
-
-LARGEST = 2**30  # bytes of an array; the largest set of this form, EMNIST, has 550 million
 
 SAMPLE_NOTICE = """\
 NOTICE: this is the sample, not the full MNIST: 4,000 training and 1,000 test digits.
@@ -72,9 +71,8 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
     >>> X_train.shape, y_test.shape
     ((4000, 28, 28), (1000,))
     """
-    named_file = os.environ.get("AE_MNIST")
-    if source == "auto" and named_file:
-        source = named_file
+    if source == "auto":
+        source = os.environ.get("AE_MNIST") or "auto"
     if source == "sample":
         arrays = read_sample()
     elif source == "keras":
@@ -85,10 +83,10 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
         except FileNotFoundError as error:
             print(error)
             arrays = read_sample()
-    elif _is_own(Path(source).expanduser()):
-        return _read_own(source)
-    else:
+    elif _has_mnists_form(Path(source).expanduser()):
         arrays = _read_npz(Path(source).expanduser())
+    else:
+        return _read_own(source)
     train, test = arrays
     print(_notice(data_name(train, test), len(train[0]), len(test[0])))
     return train, test
@@ -233,14 +231,14 @@ def read_sample() -> tuple[Arrays, Arrays]:
     return part(slice(0, 400)), part(slice(400, 500))
 
 
-def _is_own(path: Path) -> bool:
-    """Tell whether this is for `load_images`: all but a file in MNIST's form."""
-    if path.is_file() and path.suffix == ".npz":
-        # Damaged archives end in errors of many kinds; _read_npz tells which.
-        with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
-            return not {f"{name}.npy" for name in MNIST_SHA256} & set(archive.namelist())
-    own = path.is_dir() or (path.is_file() and path.suffix.lower() in (".zip", ".npy", ".csv"))
-    return own or str(path) in KERAS_SETS
+def _has_mnists_form(path: Path) -> bool:
+    """Tell whether this is an .npz file with arrays of MNIST's names; all else is the reader's."""
+    if not path.is_file() or path.suffix.lower() != ".npz":
+        return False
+    # Damaged archives end in errors of many kinds; whoever reads them tells which.
+    with path.open("rb") as file, contextlib.suppress(Exception), zipfile.ZipFile(file) as archive:
+        return not {f"{name}.npy" for name in MNIST_SHA256}.isdisjoint(archive.namelist())
+    return False
 
 
 def _read_own(source: str | os.PathLike) -> tuple[Arrays, Arrays]:
@@ -259,33 +257,15 @@ def _squared(images: np.ndarray) -> np.ndarray:
 
 
 def _read_npz(path: Path) -> tuple[Arrays, Arrays]:
-    if not path.exists():
-        raise FileNotFoundError(f"There is no data file {path}: name an .npz file that exists.")
-    if not path.is_file():  # what is no regular file may have no end
-        kind = "a folder" if path.is_dir() else "no regular file"
-        raise ValueError(f"{path} is {kind}: name the .npz file with the images itself.")
-    with path.open("rb") as opened:
-        if not zipfile.is_zipfile(opened):
-            raise ValueError(
-                f"{path} is not an .npz file, or only part of one: get it again "
-                "(it must hold x_train, y_train, x_test and y_test)."
-            )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for member in file.zip.infolist():
-                if member.file_size > LARGEST:
-                    raise ValueError(f"{member.filename} would take {member.file_size:,} bytes")
-            missing = sorted(set(MNIST_SHA256) - set(file.files))
-            if missing:
-                raise ValueError(f"it lacks {', '.join(missing)}; it holds {file.files}")
-            train, test = (
-                _checked(part, file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")
-            )
+    with faults_of(path), open_npz(path) as file:
+        missing = sorted(set(MNIST_SHA256) - set(file.files))
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}; it holds {file.files}")
+        train, test = (
+            _checked(part, file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")
+        )
         if train[0].shape[1:] != test[0].shape[1:]:
             raise ValueError("x_train and x_test hold images of two sizes")
-    except Exception as error:  # damaged or odd archives end in errors of many kinds
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path} is no data set this course can read: {reason}.") from error
     return train, test
 
 
@@ -294,15 +274,15 @@ def _checked(part: str, images: np.ndarray | bytes, labels: np.ndarray | bytes) 
     square = images.ndim == 3 and 4 <= images.shape[1] == images.shape[2] <= LARGEST_SIDE
     if images.dtype != np.uint8 or not square or len(images) == 0:
         raise ValueError(
-            f"x_{part} is {images.dtype} with shape {images.shape}, "
-            "and must be uint8 with shape (n, 28, 28), or other squares up to 64 × 64"
+            f"x_{part} is {images.dtype} with shape {images.shape}, and must be uint8 with shape "
+            f"(n, 28, 28), or of other squares up to {LARGEST_SIDE} × {LARGEST_SIDE}"
         )
     if labels.shape != (len(images),):
         raise ValueError(
             f"y_{part} has shape {labels.shape} for {len(images)} images, "
             "and must hold one label for each"
         )
-    whole = np.issubdtype(labels.dtype, np.integer)
-    if not whole or labels.min() < 0 or labels.max() >= MOST_CLASSES:
-        raise ValueError(f"y_{part} holds labels other than the whole numbers 0 to 29")
+    if labels.dtype.kind not in "iu" or not np.isin(labels, range(MOST_CLASSES)).all():
+        most = MOST_CLASSES - 1
+        raise ValueError(f"y_{part} holds labels other than the whole numbers 0 to {most}")
     return images, labels.astype("uint8")

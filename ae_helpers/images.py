@@ -1,13 +1,14 @@
 """Your own images in: a folder, a zip, arrays, a table, or one of Keras' data sets."""
 
-import io
 import math
 import os
+import posixpath
 import re
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -15,9 +16,11 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from ae_helpers.legend import COLOURS
+from ae_helpers.parameters import LARGEST_SIDE
+
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
-LARGEST_SIDE = 64  # of the images that the course's network can learn in minutes
-MOST_CLASSES = 30  # that a figure can tell apart
+MOST_CLASSES = len(COLOURS)  # that a figure can tell apart
 MOST_FILES = 200_000
 LARGEST = 2**30  # bytes of an array, or all that a zip holds; a quarter of it for a table
 LARGEST_PICTURE = 50_000_000  # pixels
@@ -25,8 +28,8 @@ DEFAULT = (28, 28)
 NO_LABEL = "no label"
 LABEL_NAMES = ("label", "labels", "class", "target", "y")  # of a table's column of labels
 
-Opener = Callable[[], io.BytesIO | Path]
 Shape = tuple[int, int]
+File = Path | zipfile.Path
 
 
 class Part(NamedTuple):
@@ -91,27 +94,45 @@ def load_images(
     ((1285, 8, 8), array([6, 6, 9], dtype=uint8))
     """
     shape = _checked_size(size)
-    path, left_out = Path(source).expanduser(), {}
+    path = Path(source).expanduser()
     if str(source) in KERAS_SETS:
-        found = _from_arrays(_read_keras(str(source)), shape)
-    elif not path.exists():
+        return _split(*_from_arrays(_read_keras(str(source)), shape), seed)
+    if not path.exists():
+        known = ", ".join(KERAS_SETS)
         raise FileNotFoundError(
-            f"There is no file or folder {path}: name one that exists, or one of "
-            f"{', '.join(KERAS_SETS)}."
+            f"There is no file or folder {path}: name one that exists, or one of {known}."
         )
-    else:
-        kind = "folder" if path.is_dir() else path.suffix.lower()
-        if kind not in READERS or not (path.is_dir() or path.is_file()):
-            raise ValueError(
-                f"{path} is nothing that images can be read from: name a folder of pictures, or a "
-                ".zip, .npz, .npy or .csv file."
-            )
-        try:
-            found, left_out = READERS[kind](path, shape)
-        except Exception as error:  # damaged files end in errors of many kinds
-            reason = str(error).rstrip(".") or type(error).__name__
-            raise ValueError(f"{path} gives no images to learn from: {reason}.") from error
-    return _split(*found, seed, left_out)
+    kind = "folder" if path.is_dir() else path.suffix.lower() if path.is_file() else None
+    if kind not in READERS:
+        raise ValueError(
+            f"{path} is nothing that images can be read from: name a folder of pictures, or a "
+            ".zip, .npz, .npy or .csv file."
+        )
+    with faults_of(path):
+        found = READERS[kind](path, shape)
+    return _split(*found, seed)
+
+
+@contextmanager
+def faults_of(path: Path) -> Iterator[None]:
+    """Turn whatever fails while this is read into one ValueError that names it and the fault."""
+    try:
+        yield
+    except Exception as error:  # damaged files end in errors of many kinds
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise ValueError(f"{path} gives no images to learn from: {reason}.") from error
+
+
+@contextmanager
+def open_npz(path: Path) -> "Iterator[np.lib.npyio.NpzFile]":
+    """Open an .npz file for reading, if no array in it is too large; no pickled object is read."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is not an .npz file, or only part of one: get it again")
+    with np.load(path, allow_pickle=False) as file:
+        for member in file.zip.infolist():
+            if member.file_size > LARGEST:
+                raise ValueError(f"{member.filename} would take {member.file_size:,} bytes")
+        yield file
 
 
 def _checked_size(size: int | Shape | None) -> Shape | None:
@@ -145,24 +166,15 @@ def _read_zip(path: Path, shape: Shape | None) -> tuple:
         unpacked = sum(member.file_size for member in members)
         if unpacked > LARGEST or len(members) > MOST_FILES:
             raise ValueError(f"it holds {len(members):,} files of {unpacked:,} bytes, too many")
-        hidden = re.compile(r"(^|/)(\.|__MACOSX/)")
-        files = {m.filename: m for m in members if not hidden.search(m.filename)}
-        return _from_pictures(files, shape, archive)
+        names = [m.filename for m in members if not re.search(r"(^|/)(\.|__MACOSX/)", m.filename)]
+        return _from_pictures({name: zipfile.Path(archive, name) for name in names}, shape)
 
 
-def _from_pictures(
-    files: dict[str, Path | zipfile.ZipInfo],
-    shape: Shape | None,
-    archive: zipfile.ZipFile | None = None,
-) -> tuple:
+def _from_pictures(files: dict[str, File], shape: Shape | None) -> tuple:
     """Read pictures, and label each with its first folder below the one that holds them all."""
-
-    def read(file: Path | zipfile.ZipInfo) -> tuple[np.ndarray, Shape] | str:
-        return _read_picture(lambda: io.BytesIO(archive.read(file)) if archive else file, shape)
-
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = threads.map(read, files.values())
-        bar = tqdm(found, "reading", len(files), leave=False, disable=len(files) < 1000)
+        read = threads.map(lambda file: _read_picture(file, shape), files.values())
+        bar = tqdm(read, "reading", len(files), leave=False, disable=len(files) < 1000)
         results = dict(zip(files, bar, strict=True))
     left_out = {name: found for name, found in results.items() if isinstance(found, str)}
     kept = {name: found for name, found in results.items() if name not in left_out}
@@ -172,29 +184,26 @@ def _from_pictures(
     pictures, own_sizes = zip(*kept.values(), strict=True)
     if len({picture.shape for picture in pictures}) > 1:
         pictures = [_fitted(Image.fromarray(picture), DEFAULT) for picture in pictures]
-    images, folders = np.stack(pictures), [PurePosixPath(name).parts[:-1] for name in kept]
-    shared = 0
-    while len({folder[: shared + 1] for folder in folders}) == 1 and shared < len(folders[0]):
-        shared += 1
-    labels = [f[shared] if len(f) > shared else NO_LABEL for f in folders]
+    images, folders = np.stack(pictures), [PurePosixPath(name).parent for name in kept]
+    shared = posixpath.commonpath(folders)
+    labels = [next(iter(folder.relative_to(shared).parts), NO_LABEL) for folder in folders]
     told = _resized(set(own_sizes), images.shape[1:])
-    return (images, np.array(labels), np.array(list(kept)), told), left_out
+    return images, np.array(labels), np.array(list(kept)), told, left_out
 
 
-def _read_picture(opener: Opener, shape: Shape | None) -> tuple[np.ndarray, Shape] | str:
+def _read_picture(file: File, shape: Shape | None) -> tuple[np.ndarray, Shape] | str:
     """Return grey pixels and the picture's own size, or the reason why it is left out."""
     try:
-        file = opener()
-        if isinstance(file, Path) and not file.is_file():
+        if not file.is_file():
             return "no regular file"  # a pipe may have no end
-        with Image.open(file) as picture:
+        with file.open("rb") as opened, Image.open(opened) as picture:
             if math.prod(picture.size) > LARGEST_PICTURE:
                 raise Image.DecompressionBombError
             turned = picture.getexif().get(0x0112, 1) > 4  # by a quarter
             own = picture.size if turned else picture.size[::-1]
             if max(own) > LARGEST_SIDE * min(own):
                 return "far too narrow"
-            target = shape or (own if 4 <= min(own) <= max(own) <= LARGEST_SIDE else DEFAULT)
+            target = shape or _target(own)
             # A JPEG is shrunk while it is read.
             picture.draft("L", (4 * max(target), 4 * max(target)))
             return _fitted(_as_grey(ImageOps.exif_transpose(picture)), target), own
@@ -208,14 +217,18 @@ def _read_picture(opener: Opener, shape: Shape | None) -> tuple[np.ndarray, Shap
 
 def _as_grey(picture: Image.Image) -> Image.Image:
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(paper, picture)
+        picture = Image.alpha_composite(paper, picture.convert("RGBA"))
     if picture.mode.startswith("I"):  # 16 bits; convert() would cut them off at 255
         return Image.fromarray((np.asarray(picture) / 256).clip(0, 255).astype("uint8"))
     if picture.mode == "F":
         raise ValueError("its pixels have no largest value")
     return picture.convert("L")
+
+
+def _target(own: Shape) -> Shape:
+    """Return the size that images of this size get, if none is asked for."""
+    return own if 4 <= min(own) <= max(own) <= LARGEST_SIDE else DEFAULT
 
 
 def _fitted(grey: Image.Image, shape: Shape) -> np.ndarray:
@@ -241,14 +254,9 @@ def _read_arrays(path: Path, shape: Shape | None) -> tuple:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.nbytes > LARGEST:
             raise ValueError(f"its array would take {array.nbytes:,} bytes")
-        return _from_arrays({"images": array}, shape), {}
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is no .npz file, or only part of one")
-    with np.load(path, allow_pickle=False) as file:
-        for member in file.zip.infolist():
-            if member.file_size > LARGEST:
-                raise ValueError(f"{member.filename} would take {member.file_size:,} bytes")
-        return _from_arrays({name: np.asarray(file[name]) for name in file.files}, shape), {}
+        return _from_arrays({"images": array}, shape)
+    with open_npz(path) as file:
+        return _from_arrays({name: np.asarray(file[name]) for name in file.files}, shape)
 
 
 def _read_table(path: Path, shape: Shape | None) -> tuple:
@@ -264,23 +272,21 @@ def _read_table(path: Path, shape: Shape | None) -> tuple:
 
     def shape_of(n_pixels: int) -> Shape | None:
         side = math.isqrt(n_pixels)
-        fits = shape if shape and math.prod(shape) == n_pixels else None
-        return fits or ((side, side) if side > 1 and side**2 == n_pixels else None)
+        shapes = [shape, (side, side) if side > 1 else None]
+        return next((s for s in shapes if s and math.prod(s) == n_pixels), None)
 
-    n_columns = len(table.columns)
     labels = [c for c in table.columns if str(c).lower() in LABEL_NAMES][:1]
-    if not labels and shape_of(n_columns - 1) and not shape_of(n_columns):
+    if not labels and shape_of(table.shape[1] - 1) and not shape_of(table.shape[1]):
         labels = [table.columns[0]]
     pixels = table.drop(columns=labels)
     if odd := [str(c) for c, kind in pixels.dtypes.items() if kind.kind not in "buif"]:
         raise ValueError(f"its column {odd[0]} holds texts, where pixels should be")
-    if not (own := shape_of(pixels.shape[1])):
-        n_pixels = pixels.shape[1]
+    if not (own := shape_of(n_pixels := pixels.shape[1])):
         raise ValueError(
             f"its rows have {n_pixels} pixels, which make no square; give size=(height, width)"
         )
-    arrays = [pixels.to_numpy().reshape(-1, *own), *(table[name].to_numpy() for name in labels)]
-    return _from_arrays(dict(zip(("images", "labels"), arrays, strict=False)), shape), {}
+    arrays = {"images": pixels.to_numpy().reshape(-1, *own)}
+    return _from_arrays(arrays | {name: table[name].to_numpy() for name in labels}, shape)
 
 
 def _read_keras(name: str) -> dict[str, np.ndarray]:
@@ -299,8 +305,7 @@ def _read_keras(name: str) -> dict[str, np.ndarray]:
 def _from_arrays(arrays: dict[str, np.ndarray], shape: Shape | None) -> tuple:
     """Find images and labels among arrays, and bring them into form."""
     if {"x_train", "x_test"} <= set(arrays):
-        pairs = [(k, [arrays[f"{k}_{part}"] for part in ("train", "test")]) for k in "xy"]
-        arrays = {name: np.concatenate(parts) for name, parts in pairs}
+        arrays = {k: np.concatenate([arrays[f"{k}_train"], arrays[f"{k}_test"]]) for k in "xy"}
     arrays = {name: np.squeeze(a) if a.shape[1:] == (1,) else a for name, a in arrays.items()}
     stacks = {name: a for name, a in arrays.items() if a.ndim in (3, 4) and a.dtype.kind in "buif"}
     if len(stacks) != 1:
@@ -316,11 +321,11 @@ def _from_arrays(arrays: dict[str, np.ndarray], shape: Shape | None) -> tuple:
         )
     labels = _as_labels(rows[0]) if rows else np.full(len(images), NO_LABEL)
     own = images.shape[1:]
-    target = shape or (own if 4 <= min(own) <= max(own) <= LARGEST_SIDE else DEFAULT)
+    target = shape or _target(own)
     if target != own:
         images = np.stack([_fitted(Image.fromarray(image), target) for image in images])
         told = "; ".join(filter(None, [_resized({own}, target), told]))
-    return images, labels, np.arange(len(images)).astype(str), told
+    return images, labels, np.arange(len(images)).astype(str), told, {}
 
 
 def _to_uint8(images: np.ndarray) -> tuple[np.ndarray, str]:
@@ -342,13 +347,8 @@ def _to_uint8(images: np.ndarray) -> tuple[np.ndarray, str]:
 def _as_labels(labels: np.ndarray) -> np.ndarray:
     if (labels != labels).any():  # NaN alone
         raise ValueError("a label is missing, or NaN")
-    if labels.dtype.kind in "buif" and 0 <= labels.min() <= labels.max() <= 255:
-        return (
-            labels.astype("uint8")
-            if (labels == labels.astype("uint8")).all()
-            else labels.astype(str)
-        )
-    return labels.astype(str)
+    whole = labels.dtype.kind in "buif" and np.isin(labels, range(256)).all()
+    return labels.astype("uint8" if whole else str)
 
 
 READERS = {
@@ -365,8 +365,8 @@ def _split(
     labels: np.ndarray,
     files: np.ndarray,
     told: str,
-    seed: int,
     left_out: dict[str, str],
+    seed: int,
 ) -> tuple[Part, Part, Part]:
     from sklearn.model_selection import train_test_split
 
@@ -381,21 +381,22 @@ def _split(
     rows, n_classes = np.flatnonzero(~rare), int((counts >= 3).sum())
     if len(rows) < 7:
         raise ValueError(f"{len(rows)} images are too few for three parts: give 7 or more.")
-    parts = {}
-    for name, share in (("test", 7), ("validation", 6)):
+
+    def cut(rows: np.ndarray, share: int) -> list[np.ndarray]:
         size = max(len(rows) // share, n_classes)
-        rows, parts[name] = train_test_split(
-            rows, test_size=size, random_state=seed, stratify=labels[rows]
-        )
-    parts = {"training": rows, "validation": parts["validation"], "test": parts["test"]}
+        return train_test_split(rows, test_size=size, random_state=seed, stratify=labels[rows])
+
+    rest, test = cut(rows, 7)
+    training, validation = cut(rest, 6)
     height, width = images.shape[1:]
     classes = "without labels" if names.tolist() == [NO_LABEL] else f"in {n_classes} classes"
     print(
-        f"{(~rare).sum():,} images of {height} × {width} {classes}{f' ({told})' if told else ''}:",
-        ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
-        + (f"; left out {len(left_out):,}: {_listed(left_out)}." if left_out else "."),
+        f"{len(rows):,} images of {height} × {width} {classes}{f' ({told})' if told else ''}: "
+        f"{len(training):,} training, {len(validation):,} validation, {len(test):,} test"
+        + (f"; left out {len(left_out):,}: {_listed(left_out)}." if left_out else ".")
     )
-    return tuple(Part(images[part], labels[part], files[part]) for part in parts.values())
+    parts = training, validation, test
+    return tuple(Part(images[part], labels[part], files[part]) for part in parts)
 
 
 def _listed(left_out: dict[str, str]) -> str:

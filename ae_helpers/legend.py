@@ -12,10 +12,9 @@ CLASS_COLOURS = (
     *("#b9ac70", "#a96b59", "#bd1f01", "#94a4a2", "#92dadd"),
     *("#832db6", "#3f90da", "#717581", "#ffa90e", "#e76300"),
 )
-
-
 # Twenty more, each found as far as can be from all before it, for three kinds of colour vision.
-MORE_COLOURS = (
+COLOURS = (
+    *CLASS_COLOURS,
     *("#ff1ec3", "#2d4b2d", "#96005a", "#f096ff", "#0f4b69", "#00960f", "#ff87b4", "#781e00"),
     *("#00e1a5", "#009678", "#5a5aff", "#00b4c3", "#c32dd2", "#4b6900", "#ff0f4b", "#a578b4"),
     *("#f0b4a5", "#c35a87", "#784b4b", "#00695a"),
@@ -34,7 +33,7 @@ def class_colours(labels: Sequence) -> tuple[list[str], list[str], np.ndarray]:
     >>> names, len(colours), index.tolist()
     (['cat', 'dog'], 2, [0, 1, 0])
     """
-    labels, colours = np.asarray(labels), np.array(CLASS_COLOURS + MORE_COLOURS)
+    labels, colours = np.asarray(labels), np.array(COLOURS)
     values, index = np.unique(labels, return_inverse=True)
     if labels.ndim != 1 or labels.dtype.kind not in "iuU" or len(values) > len(colours):
         raise ValueError(

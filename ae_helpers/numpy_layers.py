@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ae_helpers.parameters import LARGEST_SIDE
+
 DenseLayer = tuple[np.ndarray, np.ndarray, str]
 
 ACTIVATIONS = {
@@ -96,13 +98,13 @@ def check_layers(layers: Sequence[DenseLayer]) -> list[DenseLayer]:
 
 
 def check_decoder(decoder_weights: Sequence[DenseLayer]) -> list[DenseLayer]:
-    """Check layers that lead from a point of the plane to an image: 2 inputs, ≤ 64 × 64 units."""
+    """Check layers that lead from a point of the plane to the pixels of an image."""
     layers = check_layers(decoder_weights)
     ends = layers[0][0].shape[0], layers[-1][1].size
-    if ends[0] != 2 or not 16 <= ends[1] <= 64**2:
+    if ends[0] != 2 or not 16 <= ends[1] <= LARGEST_SIDE**2:
         raise ValueError(
             f"These layers lead from {ends[0]} inputs to {ends[1]} units: give a decoder with 2 "
-            "inputs (latent_dim=2) and a unit for each of 16 to 4,096 pixels."
+            f"inputs (latent_dim=2) and a unit for each of 16 to {LARGEST_SIDE**2:,} pixels."
         )
     return layers
 

@@ -10,6 +10,8 @@ HIDDEN_ACTIVATIONS = ("relu", "silu")
 LOSSES = ("binary_crossentropy", "mse", "mae")
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 
+LARGEST_SIDE = 64  # pixels of an image's side that the course's network can learn in minutes
+
 # The same in every notebook: the smallest whole number that each may be, the names to choose
 # from, or None for a name of one's own.
 PARAMETERS: dict[str, int | tuple[str, ...] | None] = {

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ae_helpers import data, data_name, load_images, load_mnist, prepare, split_validation
+from ae_helpers import data, data_name, images, load_images, load_mnist, prepare, split_validation
 
 
 @pytest.fixture
@@ -155,13 +155,13 @@ def no_home():
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no data file .*nothing\.npz"):
+    with pytest.raises(FileNotFoundError, match=r"There is no file or folder .*nothing\.npz"):
         load_mnist(tmp_path / "nothing.npz")
 
 
 def test_a_named_file_that_is_missing_is_no_reason_to_take_other_data(monkeypatch, tmp_path):
     monkeypatch.setenv("AE_MNIST", str(tmp_path / "nothing.npz"))
-    with pytest.raises(FileNotFoundError, match="no data file"):
+    with pytest.raises(FileNotFoundError, match="There is no file or folder"):
         load_mnist()
 
 
@@ -172,7 +172,7 @@ def test_a_folder_without_pictures_is_no_data(tmp_path):
 
 def test_what_may_have_no_end_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "digits.npz")
-    with pytest.raises(ValueError, match="is no regular file"):
+    with pytest.raises(ValueError, match="is nothing that images can be read from"):
         load_mnist(tmp_path / "digits.npz")
 
 
@@ -244,13 +244,13 @@ def with_header(text):
 def test_an_array_that_is_none_is_refused_unread(npz, content, fault):
     path = npz()
     replace_member(path, "x_train.npy", content)
-    with pytest.raises(ValueError, match=f"no data set this course can read: .*{fault}"):
+    with pytest.raises(ValueError, match=f"gives no images to learn from: .*{fault}"):
         load_mnist(path)
 
 
 def test_an_array_of_a_gigabyte_is_refused_before_it_is_unpacked(npz, monkeypatch):
     path = npz()
-    monkeypatch.setattr(data, "LARGEST", 10_000)  # for the test's sake; x_train has more
+    monkeypatch.setattr(images, "LARGEST", 10_000)  # for the test's sake; x_train has more
     with pytest.raises(ValueError, match=r"x_train\.npy would take 15,808 bytes"):
         load_mnist(path)
 
@@ -264,7 +264,7 @@ def test_an_archive_with_a_password_is_refused(npz):
             content[place + flags] |= 1  # says that it is encrypted
             place = content.find(signature, place + 1)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"no data set this course can read: .*password"):
+    with pytest.raises(ValueError, match=r"gives no images to learn from: .*password"):
         load_mnist(path)
 
 

@@ -292,7 +292,7 @@ BAD = {
     "no zip": (text("own.zip", b"hello"), "File is not a zip file"),
     "a bomb": (lambda path: bomb(path.with_suffix(".zip")), "3 files of 1,610,612,736 bytes"),
     "a zip with a password": (locked, r"1\.png \(broken\)"),
-    "a cut npz": (cut, "no .npz file, or only part of one"),
+    "a cut npz": (cut, "not an .npz file, or only part of one"),
     "no arrays": (arrays(), "must hold one array of images .* and holds nothing"),
     "flat arrays": (arrays(x=np.zeros((20, 64))), r"holds x float64 \(20, 64\)"),
     "two stacks": (arrays(a=IMAGES, b=IMAGES), "must hold one array of images"),
