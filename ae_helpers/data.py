@@ -33,7 +33,7 @@ NOTICE: this is the sample, not the full MNIST: 4,000 training and 1,000 test di
 
 
 @stage("load")
-def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
+def load_mnist(source: str | os.PathLike = "auto", return_files: bool = False) -> tuple:
     """Load the digits in the form of ``keras.datasets.mnist.load_data``, and print which they are.
 
     Parameters
@@ -46,6 +46,8 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
         Else the path of an ``.npz`` file with the arrays ``x_train``, ``y_train``, ``x_test``,
         ``y_test``. Another data set in that format works too, of images up to 64 × 64.
         Anything else that `load_images` takes: your own pictures.
+    return_files
+        Whether to return, as a third part, where each training image came from.
 
     Returns
     -------
@@ -54,6 +56,8 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
         The full set has 60,000 and 10,000 of them, the sample 4,000 and 1,000.
         Your own may have another size, and names as labels. Here they are squares, and those for
         validation are the last of the training part, where `split_validation` takes them.
+    files
+        Only with ``return_files``: ``(n,)`` texts, as `load_images` gives them, or None of MNIST.
 
     Raises
     ------
@@ -73,23 +77,24 @@ def load_mnist(source: str | os.PathLike = "auto") -> tuple[Arrays, Arrays]:
     """
     if source == "auto":
         source = os.environ.get("AE_MNIST") or "auto"
+    files = None
     if source == "sample":
-        arrays = read_sample()
+        train, test = read_sample()
     elif source == "keras":
-        arrays = _read_keras_copy()
+        train, test = _read_keras_copy()
     elif source == "auto":
         try:
-            arrays = _read_keras_copy()
+            train, test = _read_keras_copy()
         except FileNotFoundError as error:
             print(error)
-            arrays = read_sample()
-    elif _has_mnists_form(Path(source).expanduser()):
-        arrays = _read_npz(Path(source).expanduser())
+            train, test = read_sample()
+    elif _has_mnists_form(path := Path(source).expanduser()):
+        train, test = _read_npz(path)
     else:
-        return _read_own(source)
-    train, test = arrays
-    print(_notice(data_name(train, test), len(train[0]), len(test[0])))
-    return train, test
+        train, test, files = _read_own(source)
+    if files is None:
+        print(_notice(data_name(train, test), len(train[0]), len(test[0])))
+    return (train, test, files) if return_files else (train, test)
 
 
 def prepare(images: np.ndarray) -> np.ndarray:
@@ -233,7 +238,11 @@ def read_sample() -> tuple[Arrays, Arrays]:
 
 def _has_mnists_form(path: Path) -> bool:
     """Tell whether this is an .npz file with arrays of MNIST's names; all else is the reader's."""
-    if not path.is_file() or path.suffix.lower() != ".npz":
+    if path.suffix.lower() != ".npz":
+        return False
+    if not path.exists():
+        raise FileNotFoundError(f"There is no data file {path}: name an .npz file that exists.")
+    if not path.is_file():
         return False
     # Damaged archives end in errors of many kinds; whoever reads them tells which.
     with path.open("rb") as file, contextlib.suppress(Exception), zipfile.ZipFile(file) as archive:
@@ -241,12 +250,11 @@ def _has_mnists_form(path: Path) -> bool:
     return False
 
 
-def _read_own(source: str | os.PathLike) -> tuple[Arrays, Arrays]:
+def _read_own(source: str | os.PathLike) -> tuple[Arrays, Arrays, np.ndarray]:
     train, validation, test = load_images(source)
-    labels = np.concatenate([train.labels, validation.labels])
-    images = _squared(np.concatenate([train.images, validation.images]))
+    images, labels, files = map(np.concatenate, zip(train, validation, strict=True))
     print(f"Here the training part has the validation images too: {len(images):,} in all.")
-    return (images, labels), (_squared(test.images), test.labels)
+    return (_squared(images), labels), (_squared(test.images), test.labels), files
 
 
 def _squared(images: np.ndarray) -> np.ndarray:

@@ -155,13 +155,13 @@ def no_home():
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"There is no file or folder .*nothing\.npz"):
+    with pytest.raises(FileNotFoundError, match=r"no data file .*nothing\.npz"):
         load_mnist(tmp_path / "nothing.npz")
 
 
 def test_a_named_file_that_is_missing_is_no_reason_to_take_other_data(monkeypatch, tmp_path):
     monkeypatch.setenv("AE_MNIST", str(tmp_path / "nothing.npz"))
-    with pytest.raises(FileNotFoundError, match="There is no file or folder"):
+    with pytest.raises(FileNotFoundError, match="no data file"):
         load_mnist()
 
 
@@ -309,8 +309,11 @@ def test_other_sources_come_as_squares_with_validation_last(tmp_path, capsys):
     images = np.random.default_rng(0).integers(0, 256, (70, 6, 9), dtype="uint8")
     names = np.where(np.arange(70) % 2, "odd", "even")
     np.savez(tmp_path / "own.npz", pictures=images, what=names)
-    (X_train, y_train), (X_test, y_test) = load_mnist(tmp_path / "own.npz")
-    _train, validation, test = load_images(tmp_path / "own.npz")
+    (X_train, y_train), (X_test, y_test), files = load_mnist(
+        tmp_path / "own.npz", return_files=True
+    )
+    train, validation, test = load_images(tmp_path / "own.npz")
+    assert files.tolist() == [*train.files, *validation.files]
     assert (X_train.shape, X_test.shape) == ((60, 9, 9), (10, 9, 9))
     np.testing.assert_array_equal(X_test[:, 1:7], test.images)
     np.testing.assert_array_equal(X_test[:, 0], test.images[:, 0])
@@ -318,6 +321,11 @@ def test_other_sources_come_as_squares_with_validation_last(tmp_path, capsys):
     np.testing.assert_array_equal(X_validation[:, 1:7], validation.images)
     np.testing.assert_array_equal(y_validation, validation.labels)
     assert data_name((X_train, y_train), (X_test, y_test)) == "not MNIST"
+
+
+def test_mnist_has_no_files():
+    (X_train, _), _, files = load_mnist("sample", return_files=True)
+    assert len(X_train) == 4000 and files is None
 
 
 def test_mnists_form_may_hold_images_of_another_size(tmp_path, tiny_arrays):
