@@ -298,8 +298,11 @@ def _draw_rows(
             axis.imshow(image, vmin=0, vmax=1, interpolation="nearest")
         left = {"transform": row[0].transAxes, "ha": "right", "va": "center"}
         row[0].text(-0.15, 0.5, name, parse_math=False, **left)
+    room = 0.85 * axes[0, 0].figure.bbox.width / axes.shape[1]  # the rows' names take some, too
     for axis, label in zip(axes[0], labels if labels is not None else (), strict=False):
-        axis.set_title(label, parse_math=False)
+        title = axis.set_title(_shortened(str(label), 12), parse_math=False)
+        width = title.get_window_extent().width
+        title.set_size(title.get_size() * min(1, room / max(width, 1)))
 
 
 def _spread(places: np.ndarray, gap: float, size: np.ndarray) -> np.ndarray:

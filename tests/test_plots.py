@@ -1,4 +1,5 @@
 import io
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -311,6 +312,19 @@ def test_thirty_classes_with_odd_names_have_a_key_each(codes):
     colours = {to_hex(colour) for colour in axis.collections[0].get_facecolors()}
     assert len(colours) == 30
     plt.close(axis.figure)
+
+
+@pytest.mark.parametrize(("count", "name"), [(16, "no label"), (10, "a longer name for a class")])
+def test_long_labels_above_a_row_of_images_do_not_meet(monkeypatch, count, name):
+    figures = []
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
+    plots.show_digits({"reconstruction": np.zeros((count, 784))}, ALT, labels=[name] * count)
+    (figure,) = figures
+    figure.canvas.draw()
+    boxes = [axis.title.get_window_extent() for axis in figure.axes]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert boxes[0].height > 5, "and can be read"
+    plt.close(figure)
 
 
 def test_one_class_alone_has_no_name_in_the_plane(codes):

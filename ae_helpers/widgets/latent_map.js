@@ -305,11 +305,11 @@ export class LatentMap {
       told: part(".told"),
     };
     const { map, plot, images, decoded, original, sliders, thinned, replay, select } = this.parts;
-    const all = this.labels.length.toLocaleString("en");
-    map.setAttribute("aria-label", `Latent map of ${all} digits`);
+    const all = `${this.labels.length.toLocaleString("en")} ${this.files?.length ? "images" : "digits"}`;
+    map.setAttribute("aria-label", `Latent map of ${all}`);
     thinned.hidden = this.searched === this.labels.length;
     thinned.textContent =
-      `All ${all} digits are drawn. ${this.searched.toLocaleString("en")} of them, taken evenly from ` +
+      `All ${all} are drawn. ${this.searched.toLocaleString("en")} of them, taken evenly from ` +
       "the classes, have their originals here; the nearest original is one of those.";
     const tip = this.parts.tip.firstChild;
     this.parts.tip.hidden = !this.files || this.images.length === 0;
