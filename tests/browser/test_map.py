@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from lab import settle, wait_until
 from matplotlib.path import Path as PolygonPath
+from own_images import SETS
+from sklearn.decomposition import PCA
 
+from ae_helpers import load_images, prepare
 from ae_helpers.numpy_layers import apply_layers, to_uint8
 from ae_helpers.widgets.latent_map import LatentExplorer
 
@@ -45,12 +48,16 @@ display(shown, shown.sliders())
 WIDE = {"viewport": {"width": 1000, "height": 900}}
 
 
-def pixels(page, canvas):
-    """Return what a canvas shows, (28, 28)."""
+def pixels(page, canvas, shape=(28, 28)):
+    """Return what a canvas shows."""
     values = page.locator(f"{canvas} canvas").evaluate(
-        "c => [...c.getContext('2d').getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0)"
+        """(canvas, [height, width]) => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+          return [...data].filter((_, i) => i % 4 === 0);
+        }""",
+        shape,
     )
-    return np.array(values).reshape(28, 28)
+    return np.reshape(values, shape)
 
 
 def place(page):
@@ -652,14 +659,38 @@ def test_images_of_another_size_are_decoded_and_shown_in_their_proportions(open_
     page, own, own_decoder = open_own
     page.mouse.move(*on_screen(page, own, 2, 5))
     settle(page)
-    canvas = page.locator(".decoded canvas")
-    shown_pixels = canvas.evaluate(
-        "c => [...c.getContext('2d').getImageData(0, 0, 8, 12).data].filter((_, i) => i % 4 === 0)"
-    )
     expected = to_uint8(apply_layers(own_decoder, [place(page)]), (12, 8))[0]
-    assert np.abs(np.reshape(shown_pixels, (12, 8)) - expected.astype(int)).max() <= 12
-    box = canvas.bounding_box()
+    assert np.abs(pixels(page, ".decoded", (12, 8)) - expected.astype(int)).max() <= 12
+    box = page.locator(".decoded canvas").bounding_box()
     assert box["height"] / box["width"] == pytest.approx(12 / 8, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["8 × 8", "letters"])
+def test_the_map_moves_on_own_images_read_from_a_file(new_page, tmp_path, kind):
+    own, _, _ = load_images(SETS[kind](tmp_path))
+    pca = PCA(2, random_state=0).fit(prepare(own.images))
+    own_decoder = [(pca.components_, pca.mean_, "linear")]
+    codes = pca.transform(prepare(own.images))
+    explorer = LatentExplorer(own_decoder, points=codes, **own._asdict())
+    page = new_page(**WIDE, offline=True, reduced_motion="reduce")
+    page.goto(explorer.export_html(tmp_path / "own.html").as_uri())
+    page.locator(".decoded figcaption", has_text="Decoded").wait_for()
+    first, last = codes[:, 0].argmin(), codes[:, 0].argmax()
+    seen = []
+    for start, end in ((first, last), (last, first)):
+        drag(page, explorer, codes[start].tolist(), codes[end].tolist())
+        settle(page)
+        assert place(page) == pytest.approx(codes[end], abs=0.1)
+        expected = to_uint8(apply_layers(own_decoder, [place(page)]))[0].astype(int)
+        seen.append(pixels(page, ".decoded", expected.shape))
+        assert np.abs(seen[-1] - expected).max() <= 12
+        np.testing.assert_array_equal(
+            pixels(page, ".original", expected.shape), own.images[end], "its nearest original"
+        )
+        assert page.locator(".tip").text_content() == own.files[end]
+    assert np.abs(seen[0] - seen[1]).mean() > 20, "another picture"
+    box = page.locator(".tip canvas").bounding_box()
+    assert (box["height"], box["width"]) == pytest.approx(own.images.shape[1:], abs=0.1)
 
 
 def test_a_points_picture_stands_beside_it_at_its_true_size_with_its_file(open_own):
