@@ -120,6 +120,18 @@ def test_pictures_are_turned_made_grey_and_set_on_white(tmp_path):
     np.testing.assert_array_equal(by_name["turned.png"][middle], upright[middle])
 
 
+def test_a_turned_picture_has_the_size_in_which_it_is_seen(tmp_path, capsys):
+    for i in range(7):
+        save(tmp_path / f"{i}.png")
+    lying = Image.fromarray(np.rot90(IMAGES[1]))
+    exif = lying.getexif()
+    exif[0x0112] = 6
+    lying.save(tmp_path / "turned.png", exif=exif)
+    images, _, files = all_of(load_images(tmp_path))
+    np.testing.assert_array_equal(images[files.tolist().index("turned.png")], IMAGES[1])
+    assert "resized" not in capsys.readouterr().out
+
+
 def test_pictures_of_all_sizes_come_to_one_and_keep_their_proportions(tmp_path, capsys):
     for i in range(7):
         save(tmp_path / f"{i}.png", np.full((40 + i, 20), 200, "uint8"))
