@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ae_helpers.images import MOST_CLASSES, faults_of, load_images, open_npz
-from ae_helpers.parameters import LARGEST_SIDE
+from ae_helpers.images import LARGEST_SIDE, MOST_CLASSES, faults_of, load_images, open_npz
 from ae_helpers.stages import stage
 
 Arrays = tuple[np.ndarray, np.ndarray]
