@@ -28,6 +28,7 @@ showTheme();
 // ---- Search: the sections that hold every word ----
 
 let searchIndex = null;
+let wordsShown = ""; // the results stand for these
 const searchInput = document.getElementById("search");
 const found = document.getElementById("found");
 
@@ -51,7 +52,8 @@ document.addEventListener("click", (event) => {
 function search() {
   const words = searchInput.value.toLowerCase().split(/\s+/).filter(Boolean);
   found.hidden = !words.length || !searchIndex;
-  if (found.hidden) return;
+  if (found.hidden || words.join(" ") === wordsShown) return; // a result may have the focus
+  wordsShown = words.join(" ");
   const score = ({ heading, text }) => {
     const [head, body] = [heading.toLowerCase(), text.toLowerCase()];
     if (!words.every((word) => head.includes(word) || body.includes(word))) return 0;
