@@ -10,6 +10,7 @@ import traitlets
 
 from ae_helpers.legend import CLASS_COLOURS
 from ae_helpers.numpy_layers import apply_layers, check_decoder
+from ae_helpers.widgets.film import pack_layers
 from ae_helpers.widgets.page import bundle, write_page
 
 DIGITS = 30  # to be played: three games of ten rounds; the other images are points only
@@ -69,18 +70,17 @@ class BeatTheEncoder(anywidget.AnyWidget):
         room = 0.04 * np.ptp(ranges, axis=0)
         ranges += np.where(room > 0, room, 0.5) * [[-1], [1]]  # a dead unit has no range
         best, landscapes = _search(flat[:DIGITS], ranges, layers)
+        shapes, weights = pack_layers(layers)
         super().__init__(
             _spec={
-                "layers": [[*kernel.shape, activation] for kernel, _, activation in layers],
+                "layers": shapes,
                 "ranges": ranges.T.tolist(),
                 "colours": CLASS_COLOURS if labels.any() else ["#888888"],
                 "encoder": codes[:DIGITS].tolist(),
                 "grid": best.tolist(),
                 "side": SIDE // KEPT,
             },
-            _weights=b"".join(
-                part.astype("<f4").tobytes() for layer in layers for part in layer[:2]
-            ),
+            _weights=weights,
             _points=codes[:MOST_POINTS].astype("<f4").tobytes(),
             _labels=labels[:MOST_POINTS].tobytes(),
             _images=images[:DIGITS].tobytes(),

@@ -54,6 +54,13 @@ def load_film(path: str | Path) -> list[Moment]:
     return list(map(Moment, epochs.tolist(), losses.tolist(), codes, weights))
 
 
+def pack_layers(layers: Sequence[DenseLayer]) -> tuple[list, bytes]:
+    """Return layers for ``latent_map.js``: inputs, units and activation of each; all weights."""
+    shapes = [[*kernel.shape, activation] for kernel, _, activation in layers]
+    parts = [part.astype("<f4").tobytes() for layer in layers for part in layer[:2]]
+    return shapes, b"".join(parts)
+
+
 def read_weights(layers: Sequence[DenseLayer], weights: np.ndarray) -> list[DenseLayer]:
     """Cut the weights of a moment into layers of the shapes of these."""
     shapes = [part.shape for kernel, bias, _ in layers for part in (kernel, bias)]

@@ -12,26 +12,16 @@ import traitlets
 from PIL import Image
 
 from ae_helpers.legend import class_colours, name_places
-from ae_helpers.numpy_layers import (
-    DenseLayer,
-    apply_layers,
-    check_decoder,
-    image_shape,
-    to_uint8,
-)
-from ae_helpers.widgets.film import Moment, pack_moment, read_weights
+from ae_helpers.numpy_layers import DenseLayer, apply_layers, check_decoder, image_shape, to_uint8
+from ae_helpers.widgets.film import Moment, pack_layers, pack_moment, read_weights
 from ae_helpers.widgets.page import bundle, write_page
 from ae_helpers.widgets.ruler import JUDGED, ruler
 
 MAX_BYTES = 10_000_000  # of originals sent to the browser
 
 
-def latent_sliders(
-    decoder_weights: Sequence[DenseLayer],
-    z_range: np.ndarray,
-    shape: tuple[int, int] | None = None,
-) -> "LatentSliders":
-    """Make two sliders, z₁ and z₂, and the digit that the decoder draws for them.
+class LatentSliders(ipywidgets.VBox):
+    """Two sliders, z₁ and z₂, and the digit that the decoder draws for them.
 
     Each move is a message to Python and back: NumPy decodes, Pillow draws. That is enough for
     a slider that follows the hand, as long as no cell is running.
@@ -46,11 +36,17 @@ def latent_sliders(
     shape
         Height and width of an image, if it is no square.
 
-    Returns
-    -------
-    LatentSliders
-        A widget with the traits ``x`` and ``y`` (float, the sliders' values) and ``image``
-        (``(28, 28)`` uint8, the digit shown). Weights or a range that cannot work are a ValueError.
+    Attributes
+    ----------
+    x, y : float
+        The sliders' values.
+    image : numpy.ndarray
+        ``(28, 28)`` uint8, the digit shown.
+
+    Raises
+    ------
+    ValueError
+        If weights, range or shape cannot work, or ``x`` or ``y`` is set to what no slider has.
 
     Examples
     --------
@@ -62,11 +58,6 @@ def latent_sliders(
     >>> sliders
     LatentSliders(z1 from 0 to 12.3, z2 from 0 to 9.8): run this cell in JupyterLab to move them
     """
-    return LatentSliders(decoder_weights, z_range, shape)
-
-
-class LatentSliders(ipywidgets.VBox):
-    """Two sliders and the digit at that point of the plane; `latent_sliders` makes it."""
 
     x = traitlets.CFloat()
     y = traitlets.CFloat()
@@ -80,12 +71,9 @@ class LatentSliders(ipywidgets.VBox):
     ) -> None:
         self._layers = check_decoder(decoder_weights)
         self._shape = image_shape(self._layers[-1][1].size, shape)
-        self._low, self._high = _check_range(z_range)
+        self._ranges = _check_range(z_range)
+        sliders = [_slider(k, span, value=sum(span) / 2) for k, span in enumerate(self._ranges)]
         self._digit = ipywidgets.Image(format="png", width=280, height=280)
-        sliders = [
-            _slider(name, low, high, value=(low + high) / 2)
-            for name, low, high in zip(("z₁", "z₂"), self._low, self._high, strict=True)
-        ]
         super().__init__([*sliders, self._digit])
         for trait, slider in zip("xy", sliders, strict=True):
             traitlets.link((slider, "value"), (self, trait))
@@ -93,22 +81,22 @@ class LatentSliders(ipywidgets.VBox):
         self.observe(self._draw, names=["x", "y"])
 
     def __repr__(self) -> str:
-        spans = (
-            f"{name} from {low:.3g} to {high:.3g}"
-            for name, low, high in zip(("z1", "z2"), self._low, self._high, strict=True)
-        )
-        return f"LatentSliders({', '.join(spans)}): run this cell in JupyterLab to move them"
+        (a, b), (c, d) = self._ranges
+        spans = f"z1 from {a:.3g} to {b:.3g}, z2 from {c:.3g} to {d:.3g}"
+        return f"LatentSliders({spans}): run this cell in JupyterLab to move them"
 
     @traitlets.validate("x", "y")
     def _check_value(self, proposal: traitlets.Bunch) -> float:
-        i = "xy".index(proposal.trait.name)
-        return _check_coordinate(proposal.trait.name, proposal.value, self._low[i], self._high[i])
+        return _check_coordinate(proposal, self._ranges)
 
     def _draw(self, _change: traitlets.Bunch | None = None) -> None:
         # Runs on another thread than the cells: NumPy and bytes only, no pyplot, no Keras.
         decoded = apply_layers(self._layers, [[self.x, self.y]])
         self.set_trait("image", to_uint8(decoded, self._shape)[0])
         self._digit.value = to_png(self.image, size=280)
+
+
+latent_sliders = LatentSliders  # a notebook asks for sliders, not for a class of them
 
 
 class MapSliders(ipywidgets.VBox):
@@ -178,7 +166,7 @@ class LatentExplorer(anywidget.AnyWidget):
     x = traitlets.CFloat().tag(sync=True)
     y = traitlets.CFloat().tag(sync=True)
     image = traitlets.TraitType()  # anything comes to _check_image, None too
-    selected = traitlets.Instance(np.ndarray, read_only=True)
+    selected = traitlets.Instance(np.ndarray, ((0,), "int64"), read_only=True)
 
     _spec = traitlets.Dict().tag(sync=True)
     _weights = traitlets.Bytes().tag(sync=True)
@@ -204,42 +192,40 @@ class LatentExplorer(anywidget.AnyWidget):
     ) -> None:
         self._layers = check_decoder(decoder_weights)
         points = _check_points(points)
-        if np.shape(labels) != (len(points),):
-            raise ValueError(
-                f"labels has shape {np.shape(labels)} for {len(points)} points: give one for each."
-            )
+        for name, given in (("labels", labels), ("files", files)):
+            if given is not None and np.shape(given) != (len(points),):
+                shape = np.shape(given)
+                raise ValueError(
+                    f"{name} has shape {shape} for {len(points)} points: give one for each."
+                )
         names, colours, index = class_colours(labels)
         n_pixels = self._layers[-1][1].size
         self._shape = image_shape(n_pixels, None if images is None else np.shape(images)[1:])
         images = _check_images(images, len(points), self._shape)
         places = name_places(points, index).tolist()
-        self._ranges = [_padded(column) for column in points.T]
+        classes = [
+            {"name": name, "colour": colour, "place": place}
+            for name, colour, place in zip(names, colours, places, strict=True)
+        ]
+        self._ranges = [_range_of(column) for column in points.T]
         start = np.median(points, axis=0).tolist()
-        if files is not None and np.shape(files) != (len(points),):
-            raise ValueError(
-                f"files has shape {np.shape(files)} for {len(points)} points: give one for each."
-            )
         self._order = order = _evenly(index)
         most = len(points) if not images.size else MAX_BYTES // n_pixels
         self._index, self._moments, self._packed, self._axes = index, [], [], self._ranges
+        shapes, weights = pack_layers(self._layers)
         super().__init__(
             x=start[0],
             y=start[1],
             image=self._decode(*start),
             _spec={
-                "layers": [[*kernel.shape, activation] for kernel, _, activation in self._layers],
+                "layers": shapes,
                 "ranges": self._ranges,
                 "shape": self._shape,
                 "files": [] if files is None else [str(files[i]) for i in order[:most]],
-                "classes": [
-                    {"name": name, "colour": colour, "place": place}
-                    for name, colour, place in zip(names, colours, places, strict=True)
-                ],
+                "classes": classes,
                 "start": start,
             },
-            _weights=b"".join(
-                part.astype("<f4").tobytes() for layer in self._layers for part in layer[:2]
-            ),
+            _weights=weights,
             _points=points[order].astype("<f4").tobytes(),
             _labels=index[order].astype("uint8").tobytes(),
             _images=images[order[:most]].tobytes(),
@@ -255,8 +241,8 @@ class LatentExplorer(anywidget.AnyWidget):
     def sliders(self) -> MapSliders:
         """Make two sliders, z₁ and z₂, that move the map and follow it, in the browser."""
         sliders = []
-        for name, trait, (low, high) in zip(("z₁", "z₂"), "xy", self._ranges, strict=True):
-            slider = _slider(name, low, high, value=getattr(self, trait))
+        for k, trait in enumerate("xy"):
+            slider = _slider(k, self._ranges[k], value=getattr(self, trait))
             slider.readout = False  # it would show its nearest step; the map shows the number
             ipywidgets.jslink((self, trait), (slider, "value"))
             sliders.append(slider)
@@ -290,7 +276,7 @@ class LatentExplorer(anywidget.AnyWidget):
             )
         read_weights(self._layers, moment.weights)
         codes = moment.codes.astype("float32")
-        self._axes = [_next_range(c, axis) for c, axis in zip(codes.T, self._axes, strict=True)]
+        self._axes = [_range_of(c, axis) for c, axis in zip(codes.T, self._axes, strict=True)]
         both = zip(self._ranges, self._axes, strict=True)
         self._ranges = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in both]  # of any moment
         places = name_places(codes, self._index).tolist()
@@ -359,8 +345,7 @@ class LatentExplorer(anywidget.AnyWidget):
 
     @traitlets.validate("x", "y")
     def _check_value(self, proposal: traitlets.Bunch) -> float:
-        name = proposal.trait.name
-        return _check_coordinate(name, proposal.value, *self._ranges["xy".index(name)])
+        return _check_coordinate(proposal, self._ranges)
 
     @traitlets.validate("image")
     def _check_image(self, proposal: traitlets.Bunch) -> np.ndarray:
@@ -370,10 +355,6 @@ class LatentExplorer(anywidget.AnyWidget):
                 f"image is {image.dtype} with shape {image.shape}: it must be uint8, {self._shape}."
             )
         return image
-
-    @traitlets.default("selected")
-    def _none_selected(self) -> np.ndarray:
-        return np.empty(0, "int64")
 
     @traitlets.observe("_selected")
     def _on_select(self, _change: traitlets.Bunch) -> None:
@@ -402,18 +383,15 @@ def to_png(image: np.ndarray, size: int) -> bytes:
     return file.getvalue()
 
 
-def _slider(name: str, low: float, high: float, value: float) -> ipywidgets.FloatSlider:
-    return ipywidgets.FloatSlider(
-        value=value,
-        min=low,
-        max=high,
-        step=(high - low) / 200,
-        description=name,
-        layout=ipywidgets.Layout(width="100%", max_width="520px"),
-    )
+def _slider(k: int, span: tuple[float, float], value: float) -> ipywidgets.FloatSlider:
+    low, high = span
+    layout = ipywidgets.Layout(width="100%", max_width="520px")
+    more = {"step": (high - low) / 200, "description": ("z₁", "z₂")[k], "layout": layout}
+    return ipywidgets.FloatSlider(value=value, min=low, max=high, **more)
 
 
 def _check_range(z_range: np.ndarray) -> list[list[float]]:
+    """Return the lowest and the highest value of z₁, then of z₂."""
     z_range = np.asarray(z_range, dtype="float64")
     if z_range.shape != (2, 2) or not np.isfinite(z_range).all():
         raise ValueError(
@@ -426,10 +404,12 @@ def _check_range(z_range: np.ndarray) -> list[list[float]]:
                 f"z_range goes from {low:g} to {high:g} in {name}: the lowest must be below the "
                 "highest (equal ones mean that this unit gives one number for every image)."
             )
-    return z_range.tolist()
+    return z_range.T.tolist()
 
 
-def _check_coordinate(name: str, value: float, low: float, high: float) -> float:
+def _check_coordinate(proposal: traitlets.Bunch, ranges: Sequence) -> float:
+    name, value = proposal.trait.name, proposal.value
+    low, high = ranges["xy".index(name)]
     if not low <= value <= high:  # nor is NaN
         raise ValueError(
             f"{name}={value!r} cannot work: it must be a number from {low:g} to {high:g}."
@@ -460,18 +440,16 @@ def _check_images(images: np.ndarray | None, count: int, shape: tuple[int, int])
     return images
 
 
-def _padded(values: np.ndarray) -> tuple[float, float]:
-    """Give the range of values some room; one of no width, as of a dead unit, becomes 1 wide."""
+def _range_of(values: np.ndarray, before: tuple[float, float] = (0, 0)) -> tuple[float, float]:
+    """Give the range of values some room; one of no width, as of a dead unit, becomes 1 wide.
+
+    The range before stays while the values fill it well, so that the axes do not shake.
+    """
     low, high = float(values.min()), float(values.max())
+    if before[0] <= low and high <= before[1] and high - low > 0.7 * (before[1] - before[0]):
+        return before
     room = 0.04 * (high - low) or 0.5
     return low - room, high + room
-
-
-def _next_range(values: np.ndarray, before: tuple[float, float]) -> tuple[float, float]:
-    """Keep the range before while the values fill it well, so that the axes do not shake."""
-    low, high = float(values.min()), float(values.max())
-    fills = before[0] <= low and high <= before[1] and high - low > 0.7 * (before[1] - before[0])
-    return before if fills else _padded(values)
 
 
 def _evenly(index: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ const KEPT = 8; // planes in the gallery
 const WIDTHS = Object.fromEntries([4, 8, 16, 32, 64, 128, 256].map((units) => [units, units]));
 const CODES = { relu: "relu", linear: "linear", tanh: "tanh", prelu: "PReLU" };
 export const CHOICES = {
-  seed: { label: "Seed", start: 5, low: 0, high: 999999, whole: true },
+  seed: { label: "Seed", start: 33, low: 0, high: 999999, whole: true },
   code: { label: "Code", start: "relu", options: CODES },
   hidden: { label: "Hidden units", start: 32, options: WIDTHS }, // the kernels want multiples of 4
   rate: { label: "Learning rate", start: 0.001, low: 0.000001, high: 1000 },

@@ -39,6 +39,33 @@ def new_page(browser):
     assert errors == []
 
 
+@pytest.fixture
+def open_alone(new_page):
+    """Open an exported page by file:// with the network off: ``open_alone(html, "#seed=5", ...)``.
+
+    The test fails if the page asks for anything but itself and what ``may_ask`` names, or says a
+    word on the console. A script runs before those of the page.
+    """
+    seen = []
+
+    def open_it(html, state="", script="", may_ask=(), **options):
+        page = new_page(**{"viewport": {"width": 1000, "height": 900}, "offline": True} | options)
+        own = (html.as_uri(), *may_ask)
+
+        def note(request):
+            if not request.url.startswith(own):
+                seen.append(request.url)
+
+        page.on("request", note)
+        page.on("console", lambda message: seen.append(message.text))
+        page.add_init_script(script)
+        page.goto(html.as_uri() + state)
+        return page
+
+    yield open_it
+    assert seen == []
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     """A JupyterLab server; opens notebooks in a page, and runs their cells."""

@@ -45,7 +45,6 @@ from ae_helpers.widgets.latent_map import LatentExplorer
 shown = LatentExplorer(decoder, points=points, labels=labels, images=images)
 display(shown, shown.sliders())
 """
-WIDE = {"viewport": {"width": 1000, "height": 900}}
 
 
 def pixels(page, canvas, shape=(28, 28)):
@@ -97,16 +96,12 @@ def html(shown, tmp_path_factory):
 
 
 @pytest.fixture
-def open_map(new_page, html):
-    """Open the exported page by file:// with the network off; no request may leave it."""
+def open_map(open_alone, html):
+    """Open an exported map, by default `html`."""
 
-    def open_it(**options):
-        page = new_page(**{**WIDE, "offline": True, **options})
-        requests = []
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(html.as_uri())
+    def open_it(file=html, **options):
+        page = open_alone(file, **options)
         page.locator(".decoded figcaption", has_text="Decoded").wait_for()
-        assert requests == [html.as_uri()]
         return page
 
     return open_it
@@ -410,12 +405,11 @@ def test_the_arrow_keys_do_not_scroll_the_page(open_map):
 
 
 @pytest.mark.parametrize("width", [1000, 390])
-def test_long_names_stay_on_the_plot_apart_and_on_the_page(new_page, tmp_path, width):
+def test_long_names_stay_on_the_plot_apart_and_on_the_page(open_map, tmp_path, width):
     names = np.array([f"<i>class</i> number {k}, a long name" for k in range(9)] + ["x" * 300])
     long = LatentExplorer(decoder, points=points, labels=names[labels])
-    page = new_page(viewport={"width": width, "height": 900})
-    page.goto(long.export_html(tmp_path / "long.html").as_uri())
-    page.locator(".decoded figcaption", has_text="Decoded").wait_for()
+    file = long.export_html(tmp_path / "long.html")
+    page = open_map(file, viewport={"width": width, "height": 900})
     plot = page.locator(".plot").bounding_box()
     boxes = [text.bounding_box() for text in page.locator(".names text").all()]
     for i, box in enumerate(boxes):
@@ -431,14 +425,12 @@ def test_long_names_stay_on_the_plot_apart_and_on_the_page(new_page, tmp_path, w
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_60000_points_are_drawn_at_once_and_stay_while_the_point_moves(new_page, tmp_path):
+def test_60000_points_are_drawn_at_once_and_stay_while_the_point_moves(open_map, tmp_path):
     random = np.random.default_rng(8)
     many = LatentExplorer(
         decoder, points=random.gamma(2, 5, size=(60_000, 2)), labels=np.arange(60_000) % 10
     )
-    page = new_page(**WIDE)
-    page.add_init_script(
-        """window.drawn = [];
+    watch = """window.drawn = [];
         for (const name of ["putImageData", "drawImage", "fillRect", "fill", "stroke"]) {
           const draw = CanvasRenderingContext2D.prototype[name];
           CanvasRenderingContext2D.prototype[name] = function (image, ...rest) {
@@ -446,9 +438,7 @@ def test_60000_points_are_drawn_at_once_and_stay_while_the_point_moves(new_page,
             return draw.call(this, image, ...rest);
           };
         }"""
-    )
-    page.goto(many.export_html(tmp_path / "many.html").as_uri())
-    page.locator(".decoded figcaption", has_text="Decoded").wait_for()
+    page = open_map(many.export_html(tmp_path / "many.html"), script=watch)
     side = page.locator(".points").evaluate("canvas => canvas.width")
     page.evaluate("drawn.length = 0")
     page.locator(".legend button").first.click()
@@ -462,7 +452,7 @@ def test_60000_points_are_drawn_at_once_and_stay_while_the_point_moves(new_page,
     assert set(page.evaluate("drawn")) == {"putImageData 28"}, "a move draws the digit only"
 
 
-def test_a_page_takes_few_bytes_for_each_of_its_digits(new_page, tmp_path):
+def test_a_page_takes_few_bytes_for_each_of_its_digits(open_map, tmp_path):
     random = np.random.default_rng(8)
     images = random.integers(0, 256, size=(2000, 28, 28)).astype("uint8")
     images[:, :, :22] = 0  # as compressible as MNIST is
@@ -474,17 +464,14 @@ def test_a_page_takes_few_bytes_for_each_of_its_digits(new_page, tmp_path):
     )
     file = full.export_html(tmp_path / "full.html")
     assert file.stat().st_size < 2000 * 400
-    page = new_page(**WIDE)
-    page.goto(file.as_uri())
+    page = open_map(file)
     page.locator(".original figcaption", has_text="Nearest original").wait_for()
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_points_without_width_are_drawn_in_the_middle(new_page, tmp_path, count):
+def test_points_without_width_are_drawn_in_the_middle(open_map, tmp_path, count):
     one = LatentExplorer(decoder, points=[[3, 4]] * count, labels=[7] * count)
-    page = new_page(**WIDE)
-    page.goto(one.export_html(tmp_path / "one.html").as_uri())
-    page.locator(".decoded figcaption", has_text="Decoded").wait_for()
+    page = open_map(one.export_html(tmp_path / "one.html"))
     assert_shows(page, 3, 4)
     alpha = page.locator(".points").evaluate(
         "c => c.getContext('2d').getImageData(c.width >> 1, c.height >> 1, 1, 1).data[3]"
@@ -635,7 +622,7 @@ EVIL = "</script><img src=x onerror=document.title='caught'>"
 
 
 @pytest.fixture
-def open_own(new_page, tmp_path):
+def open_own(open_map, tmp_path):
     """Open a page of images 12 × 8 in 30 classes with names, each with the name of its file."""
     own_decoder = [
         (*decoder[0][:2], "relu"),
@@ -649,10 +636,7 @@ def open_own(new_page, tmp_path):
         images=images[:, :12, :8].copy(),
         files=[f"{EVIL}/{i}.png" for i in range(300)],
     )
-    page = new_page(**WIDE, offline=True)
-    page.goto(own.export_html(tmp_path / "own.html").as_uri())
-    page.locator(".decoded figcaption", has_text="Decoded").wait_for()
-    return page, own, own_decoder
+    return open_map(own.export_html(tmp_path / "own.html")), own, own_decoder
 
 
 def test_images_of_another_size_are_decoded_and_shown_in_their_proportions(open_own):
