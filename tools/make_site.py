@@ -7,24 +7,26 @@ looks and scripts, stands in ``docs/site``.
 
 import argparse
 import contextlib
+import functools
 import io
+import itertools
 import json
 import os
 import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jinja2
 import numpy as np
 from glossary import Terms
 from site_pages import Chapter, Page, write_widgets
 
-from ae_helpers import LatentExplorer, Playground, load_mnist, load_run, prepare
-from ae_helpers.data import read_sample
+from ae_helpers import LatentExplorer, Playground, data, load_run, prepare
 from ae_helpers.numpy_layers import apply_layers
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -63,7 +65,7 @@ def build(out: Path) -> list[Chapter]:
         around = {"before": chapters[:number][-1:], "after": chapters[number + 1 :][:1]}
         write_page(out, "chapter.html", chapter, **around, **common)
     playground = Page("playground", "Watch it learn")
-    state = write_widgets([Playground("seed=21")], out)
+    state = write_widgets([Playground()], out)
     write_page(out, "playground.html", playground, state=state, **common)
     glossary = Page("glossary", "The course's words")
     write_page(out, "text.html", glossary, body=glossary.prose(terms.page), **common)
@@ -101,7 +103,8 @@ def home() -> str:
 def nothing_of_the_builder() -> Iterator[None]:
     """Show the shipped runs, whatever runs the builder has, and let nothing be downloaded.
 
-    Where MNIST is not at hand, the sample takes its place in what moves and in what is checked.
+    The digits are read once for all chapters. Where MNIST is not at hand, the sample takes its
+    place in what moves and in what is checked.
     """
     with tempfile.TemporaryDirectory() as folder:
         os.environ["AE_RUNS_DIR"] = folder
@@ -109,14 +112,36 @@ def nothing_of_the_builder() -> Iterator[None]:
         at_hand = os.environ.get("AE_MNIST") or (keras_home / "datasets" / "mnist.npz").exists()
         if not at_hand:
             sample = Path(folder) / "sample.npz"
-            (x_train, y_train), (x_test, y_test) = read_sample()
+            (x_train, y_train), (x_test, y_test) = data.read_sample()
             np.savez(sample, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
             os.environ["AE_MNIST"] = str(sample)
         try:
-            yield
+            with mock.patch.object(data, "load_mnist", reading_once(data.load_mnist)):
+                yield
         finally:
             if not at_hand:
                 del os.environ["AE_MNIST"]
+
+
+def reading_once(load: Callable) -> Callable:
+    """Make a `load_mnist` that unpacks the digits once; what would change them is an error."""
+
+    @functools.cache
+    def read() -> tuple[tuple, str]:
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            parts = load()
+        for array in itertools.chain(*parts):
+            array.flags.writeable = False
+        return parts, told.getvalue()
+
+    def load_once(source: str = "auto") -> tuple:
+        if source != "auto":
+            return load(source)
+        parts, told = read()
+        print(told, end="")
+        return parts
+
+    return load_once
 
 
 def write_page(out: Path, template: str, page: Page, **more: Any) -> None:
@@ -129,7 +154,7 @@ def plane(name: str, out: Path) -> str:
     """Pack the map of a shipped run, with the codes of all training images."""
     run = load_run(name)
     with contextlib.redirect_stdout(io.StringIO()):
-        (images, labels), _ = load_mnist()
+        (images, labels), _ = data.load_mnist()
     codes = apply_layers(run.encoder_weights, prepare(images))
     explorer = LatentExplorer(run.decoder_weights, points=codes, labels=labels, images=images)
     return write_widgets([explorer], out)

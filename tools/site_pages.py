@@ -22,8 +22,9 @@ from nbconvert.filters import Highlight2HTML, ansi2html, markdown2html
 from page_checks import bake, check_called, judges_of
 from PIL import Image
 
-from ae_helpers import LatentExplorer, load_film
+from ae_helpers import LatentExplorer, data, load_film, load_run
 from ae_helpers.runs import PRETRAINED
+from ae_helpers.widgets.film import read_weights
 
 ORIGINALS = 2000  # of a map's originals sent to the page, taken evenly from the classes
 THUMBNAIL = (480, 270)  # pixels
@@ -36,6 +37,8 @@ NEEDS_PYTHON = {
     "HBox(children=(DrawingBoard": "What you draw is encoded in Python: run the chapter to try it.",
     "LatentExplorer(6,000 points in 26": "Its network is trained in the chapter: run it to try it.",
 }
+FILMED = "03_training"  # its maps follow a training: the shipped film stands in for it
+NO_MNIST = "It shows digits of MNIST, which were not at hand for this page: run the chapter."
 WIDGET = "run this cell in JupyterLab"  # what the text of a widget says
 EXERCISE = re.compile(r"^\*\*(\d+)\.\*\* .+", re.MULTILINE)
 GUESS = re.compile(r"\bGuess first\b|Before you look:")
@@ -122,9 +125,10 @@ class NotebookPage(Page):
         why = [reason for begin, reason in NEEDS_PYTHON.items() if text.startswith(begin)]
         if why:
             return {"kind": "asleep", "text": text, "why": why[0]}
-        widgets = self.shown(number)
-        if ", a film of" in text and not widgets[0].film:  # it is of a training in the chapter
-            widgets[0].film = load_film(PRETRAINED / "04_film.npz")
+        filmed = self.slug == FILMED
+        widgets = map_of_the_film(", a film of" in text) if filmed else self.shown(number)
+        if not widgets:
+            return {"kind": "asleep", "text": text, "why": NO_MNIST}
         return {"kind": "live", "text": text, "state": write_widgets(widgets, self.out)}
 
     def figure(self, png: str) -> dict[str, Any]:
@@ -237,10 +241,29 @@ def write_widgets(widgets: list[ipywidgets.Widget], out: Path) -> str:
     return pack(widgets, out / "data")
 
 
+def map_of_the_film(ended: bool) -> list[LatentExplorer]:
+    """Make the map of the shipped film's training, before its first step or with the whole film.
+
+    Where MNIST, whose digits it shows, is not at hand there is none.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        parts = data.load_mnist()
+    if data.data_name(*parts) != "MNIST":
+        return []
+    film = load_film(PRETRAINED / "04_film.npz")
+    (images, labels), n_shown, first = parts[0], len(film[0].codes), film[0]
+    layers = read_weights(load_run("article").decoder_weights, first.weights)
+    shown = {"points": first.codes, "labels": labels[:n_shown], "images": images[:n_shown]}
+    explorer = LatentExplorer(layers, **shown)
+    if ended:
+        explorer.film = film
+    return [explorer]
+
+
 def lighten(widget: ipywidgets.Widget) -> None:
     """Leave out most of a map's originals: with all, a page would be ten times as large."""
     if isinstance(widget, LatentExplorer):
-        widget._images = widget._images[: 784 * ORIGINALS]
+        widget._images = widget._images[: widget.image.size * ORIGINALS]
 
 
 def as_mathml(match: re.Match) -> str:
