@@ -196,8 +196,9 @@ const STYLE = `
   .film .marks line { stroke: var(--line); vector-effect: non-scaling-stroke; }
   .film .now { stroke: var(--ink); vector-effect: non-scaling-stroke; }
   .film span { position: absolute; color: var(--quiet); font-size: 12px; white-space: nowrap; font-variant-numeric: tabular-nums; }
-  .film .words span { right: 0; transform: translateY(-100%); }
+  .film .words span { right: 0; transform: translateY(-100%); text-shadow: 0 0 3px var(--paper), 0 0 3px var(--paper), 0 0 3px var(--paper); }
   .film .epochs span { top: 78px; transform: translateX(-50%); }
+  .film .epochs span:last-child { transform: translateX(-25%); } /* the longest would touch the one before */
   .film .curve::before, .film .epochs::before { content: "loss"; position: absolute; right: calc(100% + 12px); top: 0; color: var(--quiet); font-size: 12px; }
   .film .epochs::before { content: "epoch"; top: 78px; }
   .film .moment { margin: 24px 0 0 144px; font-variant-numeric: tabular-nums; }

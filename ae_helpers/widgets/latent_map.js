@@ -343,7 +343,9 @@ export class LatentMap {
   }
 
   buildLegend() {
-    this.parts.names.classList.toggle("long", this.classes.some(({ name }) => name.length > 2));
+    const long = this.classes.some(({ name }) => name.length > 2);
+    for (const part of [this.parts.names, this.parts.legend]) part.classList.toggle("long", long);
+    let five; // short names wrap by fives, so that no last one stands alone
     this.classNames = this.classes.map(({ name, colour }, c) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -357,7 +359,8 @@ export class LatentMap {
         this.drawMap();
         this.draw();
       });
-      this.parts.legend.append(button);
+      if (c % 5 === 0) this.parts.legend.append((five = document.createElement("span")));
+      five.append(button);
       const short = name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name;
       return addSvg(this.parts.names, "text", {}, short);
     });
@@ -599,13 +602,17 @@ export class LatentMap {
       addSvg(axes, "line", { x1: at, x2: at, y1: side, y2: side + 5 });
       addSvg(axes, "text", { x: at, y: side + 18, "text-anchor": "middle" }, text);
     }
-    for (const [value, text] of ticks(...this.ySpan, many)) {
+    const rows = ticks(...this.ySpan, many).map(([value, text]) => {
       const [, at] = this.toPlot(0, value);
       addSvg(axes, "line", { x1: -5, x2: 0, y1: at, y2: at });
       addSvg(axes, "text", { x: -9, y: at + 4, "text-anchor": "end" }, text);
-    }
+      return at;
+    });
+    // The axis has its name near its middle, between two numbers: a long one would reach it.
+    const between = rows.slice(1).map((at, i) => (at + rows[i]) / 2);
+    const [middle] = between.sort((a, b) => Math.abs(a - side / 2) - Math.abs(b - side / 2));
     addSvg(axes, "text", { x: side / 2, y: side + 37, "text-anchor": "middle", class: "axis" }, "z₁");
-    addSvg(axes, "text", { x: -42, y: side / 2, class: "axis" }, "z₂");
+    addSvg(axes, "text", { x: -42, y: (middle ?? side / 2) + 4, class: "axis" }, "z₂");
     if (!anew || !this.nameWidth) {
       const widths = this.classNames.map((text) => text.getComputedTextLength() + 8); // with its outline
       this.nameWidth = Math.max(NAME_HEIGHT, ...widths);
@@ -923,7 +930,10 @@ const STYLE = `
   .tip figcaption:empty { display: none; }
   .select { padding: 4px 0 0 46px; color: var(--quiet); }
   .select button[aria-pressed="true"] { border-color: var(--accent); color: var(--accent); }
-  .legend { display: flex; flex-wrap: wrap; gap: 3px; padding: 4px 0 0 46px; }
+  .legend, .legend span { display: flex; flex-wrap: wrap; gap: 3px; }
+  .legend { padding: 4px 0 0 46px; }
+  .legend span { flex-wrap: nowrap; }
+  .legend.long span { display: contents; }
   .legend button { display: inline-flex; align-items: center; padding: 2px 6px; border-radius: 12px; overflow-wrap: anywhere; text-align: start; }
   .legend button::before { content: ""; width: 9px; height: 9px; flex: none; margin-right: 4px; border-radius: 50%; border: 2px solid var(--class); background: var(--class); }
   .legend button[aria-pressed="false"] { color: var(--quiet); text-decoration: line-through; }

@@ -379,6 +379,7 @@ const STYLE = `
   .fill { height: 100%; width: 0; background: var(--accent); }
   .ruler span { position: absolute; top: 0; padding-top: 14px; transform: translateX(-50%); color: var(--quiet); white-space: nowrap; font-size: 12px; }
   .ruler span::before { content: ""; position: absolute; left: 50%; top: -2px; height: 14px; border-left: 1px solid var(--ink); }
+  .ruler span:not(.lower) { background: var(--paper) content-box; z-index: 1; } /* the lower ones' lines pass behind */
   .ruler .lower { padding-top: 30px; }
   .ruler .lower::before { height: 30px; }
   .ruler span:first-of-type { transform: translateX(-30%); }
