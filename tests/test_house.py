@@ -342,7 +342,9 @@ def test_the_readme_lists_every_notebook():
 
 def test_teachers_are_told_the_minutes_to_read_that_the_readme_tells():
     teaching = (REPOSITORY / "docs" / "teaching.md").read_text()
-    told = re.findall(r"^### (\d\d .+)$(?:\n(?!#).*)+?\n- \*Time:\* (\d+) min", teaching, re.MULTILINE)
+    told = re.findall(
+        r"^### (\d\d .+)$(?:\n(?!#).*)+?\n- \*Time:\* (\d+) min", teaching, re.MULTILINE
+    )
     row = r"^\| \[(\d\d .+?)\]\(notebooks/.+?\) \| .+? \| (\d+) min \|"
     assert told == re.findall(row, README, re.MULTILINE)
     assert len(told) > 10
