@@ -167,7 +167,7 @@ PARTS_OF_A_WIDGET = {"widgets.page", "widgets.film", "widgets.ruler"}
         ("widgets/latent_map", {"legend", "numpy_layers", *PARTS_OF_A_WIDGET}),
         ("widgets/playground", {"data", "legend", "widgets.page", "widgets.ruler"}),
         ("widgets/live_plane", {"model", "widgets.film", "widgets.latent_map", "widgets.ruler"}),
-        ("widgets/beat_the_encoder", {"legend", "numpy_layers", "widgets.page"}),
+        ("widgets/beat_the_encoder", {"legend", "numpy_layers", "widgets.film", "widgets.page"}),
         ("training", {"model", "parameters", "stages"}),
         ("runs", {"model", "numpy_layers", "parameters", "stages"}),
     ],
