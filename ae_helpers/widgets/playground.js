@@ -186,6 +186,7 @@ export class Playground {
       images: this.images.subarray(0, shown * PIXELS),
     };
     this.map = new LatentMap(this.parts.host, data, { withSliders: true });
+    this.parts.host.style.visibility = "hidden"; // until there is a plane: it would show names in a heap
   }
 
   layers() {
@@ -224,6 +225,7 @@ export class Playground {
     if (plane.run !== this.run) return;
     const ranges = [0, 1].map((c) => rangeOf(plane.codes, c, this.plane?.ranges[c]));
     this.plane = { ...plane, ranges };
+    this.parts.host.style.visibility = "";
     this.map.shapes = this.layers();
     this.map.update({ ranges, places: this.places(plane.codes), weights: plane.decoder, points: plane.codes });
     this.worker.postMessage({ drawn: true });
