@@ -8,6 +8,7 @@ import pytest
 
 from ae_helpers.legend import CLASS_COLOURS, name_places
 from ae_helpers.numpy_layers import apply_layers, to_uint8
+from ae_helpers.widgets.film import Moment
 from ae_helpers.widgets.latent_map import MAX_BYTES, LatentExplorer, latent_sliders
 
 random = np.random.default_rng(4)
@@ -306,6 +307,16 @@ def test_files_stay_with_their_points():
     assert shown._spec["files"] == files[shown._order].tolist()
     with pytest.raises(ValueError, match=r"files has shape \(59,\) for 60 points"):
         explorer(files=files[1:])
+
+
+def test_the_codes_of_a_film_come_in_the_order_of_the_maps_points():
+    shown = explorer()
+    shown.film = [Moment(0.0, 0.3, POINTS.astype("float16"), np.zeros(3 * 8 + 9 * 784, "float16"))]
+    start = 4 + int.from_bytes(shown._film[:4], "little")  # behind the text and its length
+    codes = np.frombuffer(shown._film, "<f2", POINTS.size, start)
+    points = np.frombuffer(shown._points, "<f4").astype("float16")
+    np.testing.assert_array_equal(codes, points)
+    assert not np.array_equal(points.reshape(-1, 2), POINTS.astype("float16"))
 
 
 def test_what_the_browser_selects_are_places_among_the_points_given():
