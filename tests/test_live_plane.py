@@ -81,6 +81,16 @@ def test_a_film_changes_nothing_of_the_training():
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_a_moment_has_the_weights_of_its_step_whichever_others_there_are():
+    often, seldom = (
+        {moment.epoch: moment.weights for moment in trained(in_first)[1].film}
+        for in_first in (4, 2)
+    )
+    assert {0.5, 1} < set(seldom) < set(often)
+    for epoch, weights in seldom.items():
+        np.testing.assert_allclose(weights, often[epoch], atol=1e-3)
+
+
 def test_the_map_shows_the_moment_that_is_set(filmed):
     _, explorer = filmed
     for number, moment in enumerate(explorer.film):
@@ -147,3 +157,5 @@ def test_a_training_that_goes_wrong_is_told_as_without_a_map():
     with pytest.raises(ValueError, match="The loss became"):
         train(models[0], PIXELS, validation_data=PIXELS, callbacks=live, verbose=0)
     assert explorer.film[0].epoch == 0
+    halves = [half for moment in explorer.film for half in (moment.codes, moment.weights)]
+    assert all(np.isfinite(half).all() for half in halves), "what went wrong is not shown"
