@@ -69,14 +69,15 @@ const PARTS = `
         <canvas class="points"></canvas>
         <svg aria-hidden="true">
           <polyline class="path" />
-          <g class="marks"></g>
           <g class="cursor"><circle class="halo" r="8" /><circle class="ring" r="8" /><circle class="dot" r="1.5" /></g>
+          <g class="marks"></g>
         </svg>
       </div>
       <p class="note" id="help">
         Move with the pointer or a finger, or by the arrow keys (Shift: larger steps). Press the
         button, or Enter on the map, when the drawing is as close as you can get it.
       </p>
+      <p class="note key"></p>
     </div>
     <div>
       <p class="round"></p>
@@ -88,7 +89,7 @@ const PARTS = `
       <p class="error"></p>
       <div class="buttons">
         <button type="button" class="main"></button>
-        <button type="button" class="shade" aria-pressed="false">Show the landscape</button>
+        <button type="button" class="shade" aria-pressed="false">Show the landscape (light: close)</button>
       </div>
       <div class="players"></div>
       <p class="score"></p>
@@ -114,9 +115,16 @@ export class Game {
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the arrow keys
     const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
     root.innerHTML = `<style>${STYLE}</style>${PARTS}`;
-    const names = "plot landscape points path marks cursor round target drawn fill error main shade players score learned told";
+    const names = "plot landscape points path marks cursor key round target drawn fill error main shade players score learned told";
     this.parts = Object.fromEntries(names.split(" ").map((name) => [name, root.querySelector(`.${name}`)]));
-    const { plot, main, shade } = this.parts;
+    const { plot, key, main, shade } = this.parts;
+    key.textContent = `The dots: where the encoder puts ${this.labels.length.toLocaleString("en")} images.`;
+    if (this.spec.colours.length > 1) key.append(document.createElement("br"));
+    for (const [digit, colour] of this.spec.colours.length > 1 ? this.spec.colours.entries() : []) {
+      const entry = Object.assign(document.createElement("span"), { textContent: digit });
+      entry.style.setProperty("--class", colour);
+      key.append(" ", entry);
+    }
     plot.addEventListener("keydown", (event) => this.onKey(event));
     plot.addEventListener("pointerdown", (event) => {
       plot.setPointerCapture(event.pointerId);
@@ -192,13 +200,13 @@ export class Game {
     this.say(`${told.join(", ")}. ${this.score()} ${this.parts.learned.textContent}`);
   }
 
-  won(name) {
-    return this.scores.filter((errors) => errors.you < errors[name]).length;
-  }
-
+  // The walk starts at the reader's point and cannot lose: it counts where it gained nothing to see.
   score() {
+    const count = (holds) => this.scores.filter(holds).length;
+    const won = (name) => count((errors) => errors.you < errors[name]);
+    const level = count((errors) => errors.you.toFixed(4) === errors.walk.toFixed(4));
     const rounds = this.scores.length;
-    return `Of ${rounds} round${rounds > 1 ? "s" : ""} you beat the encoder in ${this.won("encoder")}, the grid in ${this.won("grid")}, and the walk from your own point in ${this.won("walk")}.`;
+    return `Of ${rounds} round${rounds > 1 ? "s" : ""} you beat the encoder in ${won("encoder")} and the grid in ${won("grid")}. In ${level} your point was a bottom already: the walk led no lower.`;
   }
 
   learned() {
@@ -380,6 +388,8 @@ const STYLE = `
   .main { padding: 4px 14px; border-color: var(--accent); }
   .shade[aria-pressed="true"] { background: var(--line); }
   .note { color: var(--quiet); }
+  .key span { color: var(--ink); white-space: nowrap; margin-right: 4px; }
+  .key span::before { content: ""; display: inline-block; width: 9px; height: 9px; margin-right: 3px; border-radius: 50%; background: var(--class); }
   .told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
   @container (max-width: 620px) { .frame { grid-template-columns: minmax(0, 1fr); } }
 `;

@@ -48,12 +48,23 @@ def players(page):
     return [float(NUMBER.search(text)[0]) for text in texts]
 
 
+def pixels(page, which):
+    """The mean of a canvas's red, row by row, 0 to 1."""
+    script = """canvas => { const { width, height } = canvas;
+      const copy = new OffscreenCanvas(width, height).getContext("2d");
+      copy.drawImage(canvas, 0, 0);
+      return [...copy.getImageData(0, 0, width, height).data]; }"""
+    values = np.array(page.locator(f"canvas{which}").evaluate(script))
+    side = int((len(values) / 4) ** 0.5)
+    return values.reshape(side, side, 4)[:, :, 0].mean(axis=1) / 255
+
+
 def test_ten_rounds_by_keyboard(open_game, html):
     page, spec = open_game(), html[0]._spec
     plot = page.locator(".plot")
     start = [(low + high) / 2 for low, high in spec["ranges"]]
     assert shown_error(page) == pytest.approx(error_at(start, 0), abs=1e-4)
-    sums = np.zeros(4)
+    sums, won, level = np.zeros(4), {"encoder": 0, "grid": 0}, 0
     for k in range(10):
         assert page.locator(".round").text_content() == f"Round {k + 1} of 10"
         plot.press("Shift+ArrowRight")
@@ -61,6 +72,10 @@ def test_ten_rounds_by_keyboard(open_game, html):
         spans = [high - low for low, high in spec["ranges"]]
         place = [start[0] + 0.05 * spans[0], start[1] + 0.01 * spans[1]]
         assert shown_error(page) == pytest.approx(error_at(place, k), abs=1e-4)
+        assert pixels(page, ".target") == pytest.approx(IMAGES[k].mean(axis=1) / 255, abs=1e-6)
+        drawn = apply_layers(RUN.decoder_weights, [place]).reshape(28, 28).mean(axis=1)
+        assert pixels(page, ".drawn") == pytest.approx(drawn, abs=0.003)
+        assert page.locator(".path").get_attribute("points") == ""
         plot.press("Enter")
         you, encoder, grid, walk = players(page)
         assert you == pytest.approx(error_at(place, k), abs=1e-4)
@@ -70,22 +85,33 @@ def test_ten_rounds_by_keyboard(open_game, html):
         sums += [you, encoder, grid, walk]
         settle(page)
         assert page.locator(".marks text").all_text_contents() == ["E", "G", "D"]
+        assert page.locator(".path").get_attribute("points").count(",") > 1, "a path has two ends"
+        assert f"You {you:.4f}" in page.locator(".told").text_content(), "read aloud, too"
         moved = page.locator(".cursor").get_attribute("transform")
         plot.press("ArrowLeft")  # the round is over
         settle(page)
         assert page.locator(".cursor").get_attribute("transform") == moved
-        assert page.locator(".score").text_content().startswith(f"Of {k + 1} round")
+        won["encoder"] += you < encoder
+        won["grid"] += you < grid
+        level += you == walk
+        rounds = "1 round" if k == 0 else f"{k + 1} rounds"
+        assert page.locator(".score").text_content() == (
+            f"Of {rounds} you beat the encoder in {won['encoder']} and the grid in {won['grid']}. "
+            f"In {level} your point was a bottom already: the walk led no lower."
+        )
         if k < 9:
             plot.press("Enter")
     told = [float(n) for n in NUMBER.findall(page.locator(".learned").text_content())]
     assert told == pytest.approx(sums / 10, abs=1e-4)
+    assert sums[3] < 0.8 * sums[0], "the walks lead downhill"
     assert page.get_by_role("button", name="Play again").count() == 1
     plot.press("Enter")
     assert page.locator(".round").text_content() == "Round 1 of 10"
+    assert shown_error(page) == pytest.approx(error_at(start, 10), abs=1e-4), "ten other digits"
     assert page.locator(".learned").text_content() == ""
 
 
-def test_a_drag_moves_the_point_and_the_landscape_comes_on_request(open_game):
+def test_a_drag_moves_the_point_and_the_landscape_comes_on_request(open_game, html):
     page = open_game()
     box = page.locator(".plot").bounding_box()
     at = [(box["x"] + share * box["width"], box["y"] + 0.3 * box["height"]) for share in (0.2, 0.7)]
@@ -95,11 +121,27 @@ def test_a_drag_moves_the_point_and_the_landscape_comes_on_request(open_game):
     page.mouse.down()
     page.mouse.move(*at[1], steps=5)
     page.mouse.up()
-    assert shown_error(page) != before
+    after = shown_error(page)
+    assert after != before
+    page.mouse.move(*at[0])
+    assert shown_error(page) == after, "nor does one that is no longer pressed"
     landscape = page.locator(".landscape")
     assert not landscape.is_visible()
     page.get_by_role("button", name="Show the landscape").click()
     assert landscape.is_visible()
+    side = html[0]._spec["side"]
+    dark = np.frombuffer(html[0]._landscapes, "uint8").reshape(-1, side, side)[0].mean(axis=1)
+    assert pixels(page, ".landscape") == pytest.approx(1 - dark / 255, abs=0.003), "low is light"
+
+
+def test_the_point_stays_on_the_plane_and_the_colours_have_a_key(open_game, html):
+    page = open_game()
+    for _ in range(15):
+        page.locator(".plot").press("Shift+ArrowUp")
+    (low, high), (_, top) = html[0]._spec["ranges"]
+    assert shown_error(page) == pytest.approx(error_at([(low + high) / 2, top], 0), abs=1e-4)
+    assert page.locator(".key").text_content().startswith("The dots: where the encoder puts 300")
+    assert page.locator(".key span").all_text_contents() == list("0123456789")
 
 
 def test_a_finger_plays_on_a_narrow_screen(open_game):
