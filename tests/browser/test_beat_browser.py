@@ -1,6 +1,7 @@
 """The game in a real browser: its page by file://, with the network off."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,6 +60,15 @@ def pixels(page, which):
     return values.reshape(side, side, 4)[:, :, 0].mean(axis=1) / 255
 
 
+def path(page, ranges):
+    """The walk's points as numbers of the plane: (n, 2)."""
+    points = page.locator(".path").get_attribute("points").split()
+    side = page.locator(".plot").evaluate("plot => plot.clientWidth")
+    shares = np.array([point.split(",") for point in points], float) / side
+    low, high = np.transpose(ranges)
+    return low + np.stack([shares[:, 0], 1 - shares[:, 1]], axis=1) * (high - low)
+
+
 def test_ten_rounds_by_keyboard(open_game, html):
     page, spec = open_game(), html[0]._spec
     plot = page.locator(".plot")
@@ -85,7 +95,9 @@ def test_ten_rounds_by_keyboard(open_game, html):
         sums += [you, encoder, grid, walk]
         settle(page)
         assert page.locator(".marks text").all_text_contents() == ["E", "G", "D"]
-        assert page.locator(".path").get_attribute("points").count(",") > 1, "a path has two ends"
+        way = [error_at(place, k) for place in path(page, spec["ranges"])]
+        assert way[0] == pytest.approx(you, abs=1e-4) and way[-1] == pytest.approx(walk, abs=1e-4)
+        assert len(way) > 1 and np.diff(way).max() < 1e-5, "each step leads downhill"
         assert f"You {you:.4f}" in page.locator(".told").text_content(), "read aloud, too"
         moved = page.locator(".cursor").get_attribute("transform")
         plot.press("ArrowLeft")  # the round is over
@@ -109,6 +121,20 @@ def test_ten_rounds_by_keyboard(open_game, html):
     assert page.locator(".round").text_content() == "Round 1 of 10"
     assert shown_error(page) == pytest.approx(error_at(start, 10), abs=1e-4), "ten other digits"
     assert page.locator(".learned").text_content() == ""
+
+
+def test_a_point_that_the_walk_cannot_better_is_counted(new_page, tmp_path):
+    layers = [(np.zeros((2, 784)), np.zeros(784), "sigmoid")]  # grey everywhere: nowhere to go
+    grey = SimpleNamespace(encoder_weights=RUN.encoder_weights, decoder_weights=layers)
+    page = new_page(offline=True)
+    page.goto(BeatTheEncoder(grey, IMAGES).export_html(tmp_path / "grey.html").as_uri())
+    page.locator(".error", has_text=NUMBER).wait_for()
+    page.locator(".plot").press("Enter")
+    assert page.locator(".score").text_content() == (
+        "Of 1 round you beat the encoder in 0 and the grid in 0. "
+        "In 1 your point was a bottom already: the walk led no lower."
+    )
+    assert page.locator(".key span").count() == 0, "without labels there are no colours"
 
 
 def test_a_drag_moves_the_point_and_the_landscape_comes_on_request(open_game, html):
@@ -146,10 +172,11 @@ def test_the_point_stays_on_the_plane_and_the_colours_have_a_key(open_game, html
 
 def test_a_finger_plays_on_a_narrow_screen(open_game):
     page = open_game(viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
-    before = shown_error(page)
-    box = page.locator(".plot").bounding_box()
-    page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + 0.3 * box["height"])
-    assert shown_error(page) != before
+    box, seen = page.locator(".plot").bounding_box(), {shown_error(page)}
+    for right, down in [(0.8, 0.3), (0.6, 0.3), (0.6, 0.2)]:
+        page.touchscreen.tap(box["x"] + right * box["width"], box["y"] + down * box["height"])
+        seen.add(shown_error(page))
+    assert len(seen) == 4, "each tap moves the point, along z1 and along z2"
     page.get_by_role("button", name="That is my point").tap()
     assert len(players(page)) == 4
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
