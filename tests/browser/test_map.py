@@ -650,14 +650,13 @@ def test_images_of_another_size_are_decoded_and_shown_in_their_proportions(open_
 
 
 @pytest.mark.parametrize("kind", ["8 × 8", "letters"])
-def test_the_map_moves_on_own_images_read_from_a_file(new_page, tmp_path, kind):
+def test_the_map_moves_on_own_images_read_from_a_file(open_alone, tmp_path, kind):
     own, _, _ = load_images(SETS[kind](tmp_path))
     pca = PCA(2, random_state=0).fit(prepare(own.images))
     own_decoder = [(pca.components_, pca.mean_, "linear")]
     codes = pca.transform(prepare(own.images))
     explorer = LatentExplorer(own_decoder, points=codes, **own._asdict())
-    page = new_page(**WIDE, offline=True, reduced_motion="reduce")
-    page.goto(explorer.export_html(tmp_path / "own.html").as_uri())
+    page = open_alone(explorer.export_html(tmp_path / "own.html"), reduced_motion="reduce")
     page.locator(".decoded figcaption", has_text="Decoded").wait_for()
     first, last = codes[:, 0].argmin(), codes[:, 0].argmax()
     seen = []
