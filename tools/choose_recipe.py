@@ -142,7 +142,7 @@ def _train(
         dict(zip(RECIPE, row["recipe"], strict=True))
         | {"seed": row["seed"]}
         | {name: round(row[name], 6) for name in FIGURES}
-        | {"seconds": round(row["train_seconds"], 1)}
+        | {"seconds": round(row["cpu_seconds"], 1)}
         for row in rows
     )
 

@@ -134,12 +134,12 @@ def reading_once(load: Callable) -> Callable:
             array.flags.writeable = False
         return parts, told.getvalue()
 
-    def load_once(source: str = "auto") -> tuple:
+    def load_once(source: str = "auto", return_files: bool = False) -> tuple:
         if source != "auto":
-            return load(source)
+            return load(source, return_files)
         parts, told = read()
         print(told, end="")
-        return parts
+        return (*parts, None) if return_files else parts  # digits have no files of their own
 
     return load_once
 
