@@ -22,7 +22,7 @@ override AE_RUNS_DIR := $(call absolute,$(value AE_RUNS_DIR))
 endif
 
 help:  ## print these lines
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 21
 
 lab: $(READY)  ## open JupyterLab at the first notebook
 	$(BIN)/jupyter lab --KernelManager.transport_encryption=auto notebooks/01_data.ipynb
@@ -30,11 +30,16 @@ lab: $(READY)  ## open JupyterLab at the first notebook
 course: $(READY)  ## run all notebooks in order into build/course/
 	$(BIN)/python tools/course.py run --out build/course
 
-test: $(READY)  ## run every test: lint, units, notebooks, papermill, browser
+# Two workers, a file in one of them.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+
+test: $(READY)  ## test the package, its widgets in a browser, the sweep, the site; and lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15 \
-		--nbval --nbval-current-env tests notebooks ae_helpers tools
+	$(PYTEST) tests ae_helpers tools --ignore=tests/test_papermill.py
+
+test-notebooks: $(READY)  ## test every notebook, as it stands and with other parameters
+	$(PYTEST) --nbval --nbval-current-env notebooks tests/test_papermill.py
 
 bench: $(READY)  ## run the benchmarks
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
@@ -66,4 +71,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help lab course test bench notebooks site handout lock
+.PHONY: help lab course test test-notebooks bench notebooks site handout lock

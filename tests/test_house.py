@@ -29,7 +29,17 @@ PACKAGE = REPOSITORY / "ae_helpers"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 as_python = TransformerManager().transform_cell  # a notebook's cell may hold a line like %pip
 README = (REPOSITORY / "README.md").read_text()
-TARGETS = ["lab", "course", "test", "bench", "notebooks", "site", "handout", "lock"]
+TARGETS = [
+    "lab",
+    "course",
+    "test",
+    "test-notebooks",
+    "bench",
+    "notebooks",
+    "site",
+    "handout",
+    "lock",
+]
 
 
 def locked_lines():
@@ -249,7 +259,7 @@ def test_make_has_its_targets_and_lists_them():
     for target in TARGETS:
         assert make("-n", target, "PYTHON=python3")[0] == 0
         assert re.search(rf"^make {target} ", listed, re.MULTILINE), f"`make` hides {target}"
-    assert set(re.findall(r"^make ([a-z]+) ", listed, re.MULTILINE)) - {"help"} == set(TARGETS)
+    assert set(re.findall(r"^make ([a-z-]+) ", listed, re.MULTILINE)) - {"help"} == set(TARGETS)
 
 
 @needs_make

@@ -88,13 +88,23 @@ def run_pytest(*arguments, cwd=REPOSITORY, **env):
     return subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True)
 
 
-def test_make_test_collects_every_notebook():
-    makefile = (REPOSITORY / "Makefile").read_text().replace("\\\n", "")
-    (arguments,) = re.findall(r"-m pytest (.*)", makefile)
-    others = {"tests", "ae_helpers", "tools"}
-    done = run_pytest("--collect-only", "-q", *(a for a in arguments.split() if a not in others))
+def test_make_collects_every_notebook_and_leaves_no_test_out():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    rest, notebooks = re.findall(r"\$\(PYTEST\) (.*)", makefile)
+    assert rest == "tests ae_helpers tools --ignore=tests/test_papermill.py"
+    assert notebooks.split()[-1] == "tests/test_papermill.py"
+    done = run_pytest("--collect-only", "-q", *notebooks.split()[:-1])
     collected = set(re.findall(r"^(notebooks/.*\.ipynb)::", done.stdout, re.MULTILINE))
     assert collected == {path.relative_to(REPOSITORY).as_posix() for path in ALL}, done.stdout
+
+
+def test_what_a_change_must_pass_is_both_sets():
+    for name in (".ci/run", ".github/workflows/weekly.yml"):
+        assert re.search(
+            r"make test test-notebooks$", (REPOSITORY / name).read_text(), re.MULTILINE
+        )
+    suites = (REPOSITORY / ".github/workflows/ci.yml").read_text()
+    assert "suite: [test, test-notebooks]" in suites and "make ${{ matrix.suite }}" in suites
 
 
 def test_the_files_to_be_run_first_are_there(pytestconfig):
