@@ -8,10 +8,11 @@ import numpy as np
 from ae_helpers.model import quiet_start
 from ae_helpers.widgets.film import Moment
 from ae_helpers.widgets.latent_map import LatentExplorer
-from ae_helpers.widgets.ruler import JUDGED, binary_crossentropy
+from ae_helpers.widgets.ruler import JUDGED
 
 with quiet_start():
     import keras
+    import tensorflow as tf
 
 
 class LivePlane(keras.callbacks.Callback):
@@ -69,9 +70,19 @@ class LivePlane(keras.callbacks.Callback):
         """Begin the film with the plane as it is before the first step."""
         code, images = self.model.get_layer("code"), self.explorer.originals
         self._layers = self.model.layers[self.model.layers.index(code) + 1 :]
-        self._encode = keras.Model(self.model.inputs[0], code.output)
-        pixels = images.reshape(len(images), -1).astype("float32") / 255
-        self._images, self._targets = keras.ops.convert_to_tensor(pixels), pixels[:JUDGED]
+        encoder = keras.Model(self.model.inputs[0], code.output)
+
+        def look(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            codes = encoder(images)
+            drawn = codes[:JUDGED]
+            for layer in self._layers:
+                drawn = layer(drawn)
+            losses = keras.losses.binary_crossentropy(images[:JUDGED], drawn)
+            return codes, tf.reduce_mean(losses)
+
+        self._images = tf.constant(images.reshape(len(images), -1) / np.float32(255))
+        # As one graph: from Python, layer by layer, it takes twice as long.
+        self._look = tf.function(look, autograph=False).get_concrete_function(self._images)
         self._epoch, self._stops = 0, []
         self.explorer.film = []
         self._record(0)
@@ -99,12 +110,10 @@ class LivePlane(keras.callbacks.Callback):
         self.explorer.keep_film()
 
     def _record(self, epoch: float) -> None:
-        codes = np.asarray(self._encode(self._images))
+        codes, loss = (tensor.numpy() for tensor in self._look(self._images))
         weights = np.concatenate([w.ravel() for layer in self._layers for w in layer.get_weights()])
         with np.errstate(over="ignore"):
             halves = codes.astype("float16"), weights.astype("float16")
         if not all(np.isfinite(half).all() for half in halves):
             return  # the training is going wrong, which is for `train` to tell
-        drawn = np.asarray(self.model(self._images[:JUDGED], training=False))
-        loss = binary_crossentropy(self._targets, drawn)
-        self.explorer.add_moment(Moment(float(epoch), loss, *halves))
+        self.explorer.add_moment(Moment(float(epoch), float(loss), *halves))
