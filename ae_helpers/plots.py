@@ -255,7 +255,8 @@ def show_film(film: Sequence[Any], labels: np.ndarray, alt: str) -> None:
         axis.set(title=f"{epoch}\nloss {film[k].loss:.3f}", xticks=[], yticks=[], box_aspect=1)
     keys = [axes[0, 0].scatter([], [], s=30, c=colour) for colour in of_class]
     key = {"title": "digit", "loc": "outside right center", "handletextpad": 0}
-    figure.legend(keys, names, labelspacing=0.1, **key)
+    for text in figure.legend(keys, names, labelspacing=0.1, **key).get_texts():
+        text.set_parse_math(False)
     show(figure, alt, FEW)
 
 

@@ -41,7 +41,7 @@ def drawn(random, kind, size):
     return picture
 
 
-def mixed(folder, n=240, labelled=True):
+def mixed(folder, n=500, labelled=True):
     """Pictures of many sizes, formats and kinds, with what else lies about in a folder."""
     random, place = np.random.default_rng(0), folder / ("mixed" if labelled else "unlabelled")
     for i in range(n):
