@@ -46,7 +46,7 @@ def mixed(folder, n=500, labelled=True):
     random, place = np.random.default_rng(0), folder / ("mixed" if labelled else "unlabelled")
     for i in range(n):
         kind, ending = ("disc", "box", "line")[i % 3], ("png", "jpg", "gif", "webp")[i % 4]
-        home = place / (f"{kind} <b>&$x$</b>" if labelled else "")
+        home = place / (f"{kind} <b>&$x_$</b>" if labelled else "")
         home.mkdir(parents=True, exist_ok=True)
         size = tuple(int(s) for s in random.integers(20, 160, 2))
         drawn(random, kind, size).save(home / f"{kind} {i}.{ending}")

@@ -314,6 +314,12 @@ def test_thirty_classes_with_odd_names_have_a_key_each(codes):
     plt.close(axis.figure)
 
 
+def test_a_film_writes_the_names_of_its_classes_as_they_are(codes, shown):
+    names = np.array(["$x_$ {", "cat"])[codes[1] % 2]
+    plots.show_film([Moment(0.0, 0.3, codes[0], np.zeros(1))], names, ALT)
+    assert len(shown) == 1  # an error, if "$" began a formula
+
+
 @pytest.mark.parametrize(("count", "name"), [(16, "no label"), (10, "a longer name for a class")])
 def test_long_labels_above_a_row_of_images_do_not_meet(monkeypatch, count, name):
     figures = []
