@@ -105,11 +105,14 @@ export function drawPoints(canvas, size, { us, vs, labels: classOf, shown }, col
   const [radius, opacity] =
     us.length > 20000 ? [1.1, 0.5] : us.length > 2000 ? [1.6, 0.65] : us.length > 200 ? [2.4, 0.75] : [4, 0.9];
   const reach = Math.ceil(radius * scale);
-  const dot = [];
+  const [dxs, dys, alphas] = [[], [], []]; // the pixels of a dot
   for (let dy = -reach; dy <= reach; dy++) {
     for (let dx = -reach; dx <= reach; dx++) {
       const cover = Math.min(1, radius * scale + 0.5 - Math.hypot(dx, dy));
-      if (cover > 0) dot.push([dx, dy, cover * opacity]);
+      if (cover <= 0) continue;
+      dxs.push(dx);
+      dys.push(dy);
+      alphas.push(cover * opacity);
     }
   }
   const context = canvas.getContext("2d");
@@ -121,16 +124,17 @@ export function drawPoints(canvas, size, { us, vs, labels: classOf, shown }, col
     const [red, green, blue] = rgb[classOf[i]];
     const px = Math.round(us[i] * side - 0.5);
     const py = Math.round((1 - vs[i]) * side - 0.5);
-    for (const [dx, dy, alpha] of dot) {
-      const x = px + dx;
-      const y = py + dy;
+    for (let k = 0; k < alphas.length; k++) {
+      const x = px + dxs[k];
+      const y = py + dys[k];
       if (x < 0 || y < 0 || x >= side || y >= side) continue;
       const at = 4 * (y * side + x);
-      const below = (pixels[at + 3] / 255) * (1 - alpha);
-      const total = alpha + below;
-      pixels[at] = (red * alpha + pixels[at] * below) / total;
-      pixels[at + 1] = (green * alpha + pixels[at + 1] * below) / total;
-      pixels[at + 2] = (blue * alpha + pixels[at + 2] * below) / total;
+      const alpha = alphas[k];
+      const total = alpha + (pixels[at + 3] / 255) * (1 - alpha);
+      const share = alpha / total;
+      pixels[at] += (red - pixels[at]) * share;
+      pixels[at + 1] += (green - pixels[at + 1]) * share;
+      pixels[at + 2] += (blue - pixels[at + 2]) * share;
       pixels[at + 3] = 255 * total;
     }
   }
@@ -257,6 +261,7 @@ export class LatentMap {
     this.lasso = null; // the corners of a selection, [x, y] each, while select is pressed
     this.rest = null; // where the pointer rests after a click or a drag
     this.moved = false; // the reader moved the point since the last frame
+    this.movedAt = -Infinity; // when that was last, in ms
     this.side = 0; // of the plot, in CSS pixels
     this.scale = 0; // pixels of the screen for one of these
 
@@ -406,9 +411,12 @@ export class LatentMap {
   }
 
   setPoints(points) {
-    this.us = Float32Array.from(this.labels, (_, i) => this.toUnit(this.xSpan, points[2 * i]));
-    this.vs = Float32Array.from(this.labels, (_, i) => this.toUnit(this.ySpan, points[2 * i + 1]));
-    this.points = points;
+    const count = this.labels.length;
+    [this.us, this.vs, this.points] = [new Float32Array(count), new Float32Array(count), points];
+    for (let i = 0; i < count; i++) {
+      this.us[i] = this.toUnit(this.xSpan, points[2 * i]);
+      this.vs[i] = this.toUnit(this.ySpan, points[2 * i + 1]);
+    }
   }
 
   // -- what is known of the points shown
@@ -443,7 +451,7 @@ export class LatentMap {
     [this.x, this.y] = [clamp(x, ...this.xSpan), clamp(y, ...this.ySpan)];
     this.chosen = chosen;
     this.picture = null;
-    this.moved = true;
+    [this.moved, this.movedAt] = [true, performance.now()];
     this.draw();
   }
 
@@ -592,7 +600,20 @@ export class LatentMap {
     const side = this.parts.plot.clientWidth;
     const scale = window.devicePixelRatio;
     if (!side || (!anew && side === this.side && scale === this.scale)) return;
-    [this.side, this.scale] = [side, scale];
+    const axesAsBefore = side === this.side && `${this.xSpan},${this.ySpan}` === this.drawnSpans;
+    [this.side, this.scale, this.drawnSpans] = [side, scale, `${this.xSpan},${this.ySpan}`];
+    if (!axesAsBefore) this.drawAxes();
+    if (!anew || !this.nameWidth) {
+      const widths = this.classNames.map((text) => text.getComputedTextLength() + 8); // with its outline
+      this.nameWidth = Math.max(NAME_HEIGHT, ...widths);
+    }
+    this.found = undefined; // its ring has to move too
+    this.drawMap();
+    this.draw();
+  }
+
+  drawAxes() {
+    const { side } = this;
     const { axes } = this.parts;
     axes.replaceChildren();
     [this.xSpan, this.ySpan].forEach(([low, high], k) => setAll(this.parts.sliders[k], { min: low, max: high }));
@@ -613,13 +634,6 @@ export class LatentMap {
     const [middle] = between.sort((a, b) => Math.abs(a - side / 2) - Math.abs(b - side / 2));
     addSvg(axes, "text", { x: side / 2, y: side + 37, "text-anchor": "middle", class: "axis" }, "z₁");
     addSvg(axes, "text", { x: -42, y: (middle ?? side / 2) + 4, class: "axis" }, "z₂");
-    if (!anew || !this.nameWidth) {
-      const widths = this.classNames.map((text) => text.getComputedTextLength() + 8); // with its outline
-      this.nameWidth = Math.max(NAME_HEIGHT, ...widths);
-    }
-    this.found = undefined; // its ring has to move too
-    this.drawMap();
-    this.draw();
   }
 
   drawMap() {

@@ -11,6 +11,7 @@ const PIXELS = 784;
 const SHOWN = 2000; // digits drawn on the map; the training has all of them
 const EPOCHS = 50; // that "Start" trains before it waits for the reader
 const PACE = 80; // ms between two planes, at least: the map has to answer in between
+const IN_HAND = 160; // ms more while the reader moves over the map
 const KEPT = 8; // planes in the gallery
 
 // ---- What the reader may choose --------------------------------------------------------------
@@ -210,7 +211,8 @@ export class Playground {
   receive(message) {
     if (message.run !== this.run) return;
     if (message.failed) this.fail(message.failed);
-    else requestAnimationFrame(() => this.showPlane(message));
+    // Right after a frame: what the hand moves is drawn in it, and the plane in time for the next.
+    else requestAnimationFrame(() => setTimeout(() => this.showPlane(message)));
   }
 
   fail({ loss, step, firstLoss }) {
@@ -228,7 +230,8 @@ export class Playground {
     this.parts.host.style.visibility = "";
     this.map.shapes = this.layers();
     this.map.update({ ranges, places: this.places(plane.codes), weights: plane.decoder, points: plane.codes });
-    this.worker.postMessage({ drawn: true });
+    const inHand = performance.now() - this.map.movedAt < 300;
+    setTimeout(() => this.worker.postMessage({ drawn: true }), inHand ? IN_HAND : 0);
     if (plane.ended) this.running = false;
     if (!this.failed) this.tellDead(plane);
     this.showStatus(plane);
@@ -238,12 +241,10 @@ export class Playground {
   // A class's name stands at the median of its codes.
   places(codes) {
     const { labels } = this.map;
-    return this.spec.classes.map((_, c) =>
-      [0, 1].map((k) => {
-        const own = [];
-        for (let i = 0; i < labels.length; i++) if (labels[i] === c) own.push(codes[2 * i + k]);
-        return own.sort((a, b) => a - b)[own.length >> 1] ?? 0;
-      }),
+    const members = this.spec.classes.map(() => []);
+    labels.forEach((c, i) => members[c].push(i));
+    return members.map((own) =>
+      [0, 1].map((k) => Float32Array.from(own, (i) => codes[2 * i + k]).sort()[own.length >> 1] ?? 0),
     );
   }
 

@@ -16,7 +16,9 @@ WATCH = """window.Worker = class extends Worker {
   constructor(url) {
     super(url);
     this.addEventListener("message", ({ data }) => {
-      if (data.codes) window.plane = data;
+      if (!data.codes) return;
+      window.plane = data;
+      window.planes = (window.planes ?? 0) + 1;
     });
   }
 };"""
@@ -112,6 +114,26 @@ def test_the_map_decodes_with_the_weights_of_the_moment(open_page):
     page.locator(".map").press("Shift+ArrowRight")
     settle(page)
     assert picture(page, ".decoded canvas") != learned
+
+
+def test_planes_come_more_seldom_while_the_hand_moves_over_the_map(open_page):
+    page = open_page()
+    page.locator(".status", has_text=TRAINED).wait_for()
+    box = page.locator(".plot").bounding_box()
+
+    def planes_a_second(move):
+        seen, start = page.evaluate("[planes, performance.now()]")
+        for k in range(60):
+            if move:
+                page.mouse.move(box["x"] + 100 + k, box["y"] + 100)
+            page.wait_for_timeout(16)
+        more, end = page.evaluate("[planes, performance.now()]")
+        return (more - seen) / (end - start) * 1000
+
+    planes_a_second(move=True)
+    moving = planes_a_second(move=True)
+    page.wait_for_timeout(500)
+    assert planes_a_second(move=False) > 1.3 * moving > 0
 
 
 def wait_until_trained(page):
