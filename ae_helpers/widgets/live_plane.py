@@ -25,7 +25,7 @@ class LivePlane(keras.callbacks.Callback):
     ----------
     explorer
         The map, made with the images of all its points: two or three thousand, which costs the
-        training about a tenth of its time. Its decoder has the shape of the network's.
+        training a few hundredths of its time. Its decoder has the shape of the network's.
     in_first
         Moments in the first epoch, 1 or more; afterwards there is one at the end of each.
 
