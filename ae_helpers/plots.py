@@ -224,11 +224,14 @@ def show_loss(
         axis.plot(epochs, losses, style, marker="o", markersize=4, label=name)
     for (name, losses), marker in zip((points or {}).items(), cycle("x+*dv^"), strict=False):
         axis.plot(*zip(*losses.items(), strict=True), marker, color="black", label=name, zorder=3)
-    for name, loss in (marks or {}).items():
+    for loss in (marks or {}).values():
         axis.axhline(loss, color="0.6", linewidth=1)
+    place, gap = -np.inf, 0.04 * np.ptp(axis.get_ylim())  # so that no name lies on another
+    for name, loss in sorted((marks or {}).items(), key=lambda mark: mark[1]):
+        place = max(place + gap, loss)
         at_the_edge = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         axis.annotate(
-            f"{name} {loss:.4f}", (1, loss), (4, 0), va="center", color="0.35", **at_the_edge
+            f"{name} {loss:.4f}", (1, place), (4, 0), va="center", color="0.35", **at_the_edge
         )
     axis.set(xlabel="epoch", ylabel="loss")
     axis.xaxis.get_major_locator().set_params(integer=True)

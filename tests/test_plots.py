@@ -314,6 +314,16 @@ def test_thirty_classes_with_odd_names_have_a_key_each(codes):
     plt.close(axis.figure)
 
 
+def test_the_names_of_marks_that_are_close_do_not_lie_on_each_other(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "show", lambda figure, _: figures.append(figure))
+    plots.show_loss({"loss": [0.6, 0.2]}, ALT, marks={"class mean": 0.2, "mean digit": 0.2})
+    figures[0].canvas.draw()
+    lower, upper = (text.get_window_extent() for text in figures[0].axes[0].texts)
+    assert upper.y0 - lower.y0 > 10, "pixels"
+    plt.close(figures[0])
+
+
 def test_a_film_writes_the_names_of_its_classes_as_they_are(codes, shown):
     names = np.array(["$x_$ {", "cat"])[codes[1] % 2]
     plots.show_film([Moment(0.0, 0.3, codes[0], np.zeros(1))], names, ALT)
