@@ -390,6 +390,11 @@ def _program(
     full, rest = divmod(n, batch_size)
     in_order = np.broadcast_to(np.arange(n), [*models, n])
 
+    if not n_models:  # with its size open, it is traced once for whole batches and for the rest
+        sizes = [tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in data]
+        signature = [(sizes[0], sizes[-1])]
+        step = tf.function(step, autograph=False, input_signature=signature)
+
     @tf.function(jit_compile=True, autograph=False)
     def loop(order: tf.Tensor, first: tf.Tensor, last: tf.Tensor, *data: tf.Tensor) -> None:
         def batch(i: tf.Tensor, size: int = batch_size) -> list[tf.Tensor]:

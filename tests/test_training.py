@@ -130,6 +130,14 @@ def test_the_last_short_batch_counts_as_in_fit():
     assert largest_difference(alone, together.model(5)) < 1e-5
 
 
+def test_a_step_is_traced_once_for_whole_batches_and_the_rest():
+    model, traced = small_model(), []
+    step = model.train_step
+    model.train_step = lambda batch: traced.append(batch) or step(batch)
+    run(model, IMAGES[:50], epochs=2)
+    assert len(traced) == 1 and int(model.optimizer.iterations) == 2 * 3
+
+
 def test_dropout_and_drawn_codes_are_random_while_training_and_seeded():
     def trained():
         layers = keras.layers
