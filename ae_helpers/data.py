@@ -113,7 +113,7 @@ def prepare(images: np.ndarray) -> np.ndarray:
             f"prepare() was given an array of {images.dtype} with shape {images.shape}; it takes "
             "images as load_mnist() gives them: uint8 with shape (n, 28, 28)."
         )
-    return images.reshape(len(images), -1).astype("float32") / np.float32(255)
+    return images.reshape(len(images), -1) / np.float32(255)
 
 
 def split_validation(images: np.ndarray, labels: np.ndarray) -> tuple[Arrays, Arrays]:

@@ -502,7 +502,7 @@ def _checked(name: str, images: Any, targets: Any, model: keras.Model) -> Data:
             "give numbers, one row or one label an image."
         )
     low, high = targets.min(), targets.max()
-    largest = max(-images.min(), images.max(), -float(low), high)
+    largest = max(-float(low), high) if own else max(-images.min(), images.max(), -float(low), high)
     if not largest <= np.finfo("float32").max:  # or not a number
         raise ValueError(
             f"{name} holds NaN or infinity (which is what float32 makes of more than 3.4e38), from "
