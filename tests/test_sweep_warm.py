@@ -1,6 +1,5 @@
 """Runs that start warm are like runs that start cold, and see nothing of one another."""
 
-import io
 import json
 import os
 import socket
@@ -15,7 +14,7 @@ from sweep_notebooks import SAVE, write_notebook, write_training
 from ae_helpers.sweep import cluster, folder, forks, run, sweep, warm
 
 LEAKS = """\
-import builtins, json, os, random, sys, threading
+import builtins, gc, json, os, random, sys, threading
 import numpy as np
 seen = {
     "module": hasattr(json, "left"),
@@ -26,6 +25,7 @@ seen = {
     "file": os.path.exists("left.txt"),
     "folder": not os.getcwd().endswith("run/run") and os.path.basename(os.getcwd()) != "run",
     "thread": any(thread.name == "left" for thread in threading.enumerate()),
+    "collector": not gc.isenabled(),
     "main": sys.modules["__main__"].__dict__ is not globals(),
     "python": random.random(),
     "numpy": float(np.random.rand()),
@@ -78,7 +78,8 @@ def test_one_run_sees_nothing_of_another(tmp_path, monkeypatch):
     rows = sweep(notebook, {"seed": range(2)}, out=tmp_path / "out", workers=1)
     assert [start_of(tmp_path / "out", row["run"]) for row in rows] == ["warm", "warm"]
     signs = ("module", "builtin", "environment", "path", "variable", "file", "folder", "thread")
-    assert [[row[sign] for sign in (*signs, "main")] for row in rows] == 2 * [9 * [False]]
+    signs += ("collector", "main")
+    assert [[row[sign] for sign in signs] for row in rows] == 2 * [10 * [False]]
     assert rows[0]["python"] != rows[1]["python"] and rows[0]["numpy"] != rows[1]["numpy"]
 
 
@@ -164,7 +165,7 @@ class Lost(warm.WarmRun):
     """A run of which nothing is heard."""
 
     def __init__(self):
-        super().__init__(None, None, io.BytesIO())
+        super().__init__(None, None)
 
     def poll(self):
         raise ChildProcessError

@@ -13,7 +13,6 @@ import json
 import os
 import runpy
 import select
-import socket
 import subprocess
 import sys
 import threading
@@ -29,43 +28,39 @@ GPUS = ("/dev/nvidia[0-9]*", "/dev/kfd")
 
 def serve() -> None:
     """Do the imports, then fork a process for each run that is asked for, and tell of its end."""
-    control, ended = socket.socket(fileno=os.dup(0)), select.poll()
-    ended.register(control, 0)  # for its end alone
-    if ended.poll(0):
-        return  # the sweep has ended already
     refusal = _prepare()
-    children: dict[int, tuple[int, Path]] = {}
-    while ready := select.select([control, *children], [], [], None if children else IDLE)[0]:
-        for handle in ready:
-            if handle is not control:  # a child has ended
-                pid, place = children.pop(handle)
-                os.close(handle)
-                _tell(place, "code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-                continue
-            name, handles, _, _ = socket.recv_fds(control, 4096, 1)
-            if not name:
-                os._exit(0)  # the sweep has ended
-            place = Path(os.fsdecode(name))
+    lifeline, held = os.pipe()  # for all runs: it closes when this process ends
+    runs: dict[int, tuple[int, Path]] = {}
+    while ready := select.select([0, *runs], [], [], None if runs else IDLE)[0]:
+        for handle in filter(None, ready):
+            pid, place = runs.pop(handle)
+            os.close(handle)
+            _tell(place, "code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        if 0 not in ready:
+            continue
+        if not (asked := os.read(0, 65536)):
+            os._exit(0)  # the sweep has ended
+        for place in map(Path, os.fsdecode(asked).split("\0")[:-1]):
             if refusal:
                 _tell(place, "refused", refusal)
             elif pid := os.fork():
-                children[os.pidfd_open(pid)] = pid, place
+                runs[os.pidfd_open(pid)] = pid, place
                 _tell(place, "pid", pid)
             else:
-                control.close()
-                return _be_a_run(place, *handles)
-            os.close(*handles)
+                os.close(held)
+                return _be_a_run(place, lifeline)
 
 
-def _tell(place: Path, what: str, text: str | int) -> None:
+def _tell(place: Path, what: str, told: str | int) -> None:
     with contextlib.suppress(FileNotFoundError):  # the sweep has given up this run
-        (place / what).write_text(str(text))
+        (place / what).write_text(json.dumps(told))
 
 
 def _prepare() -> str:
     """Import; return why nothing should be forked from this process, if so."""
     if any(glob.glob(pattern) for pattern in GPUS):
         return "there is a GPU, which does not outlive a fork"
+    gc.disable()  # a fifth of the imports' time would go into it, and they leave next to nothing
     try:
         for name in sys.argv[1:]:
             importlib.import_module(name)
@@ -73,27 +68,23 @@ def _prepare() -> str:
         return f"an import failed: {error}"
     if len(os.listdir("/proc/self/task")) > 1:
         return "the imports have started threads, which do not outlive a fork"
-    gc.collect()
     gc.freeze()  # the children's collector leaves these pages alone, so they stay shared
+    gc.enable()
     return ""
 
 
 def _be_a_run(place: Path, lifeline: int) -> None:
     """Take the place of a new Python: own session, files, folder, environment and randomness."""
     os.setsid()
-    Path("/proc/self/comm").write_text("ae-run")  # its name in a list of processes
     log = os.open(place / "log.txt", os.O_WRONLY | os.O_APPEND)
     for number, here in ((lifeline, 0), (log, 1), (log, 2)):
         os.dup2(number, here)
-    os.close(lifeline)
-    os.close(log)
-    _settle(place / "run", json.loads((place / "environment.json").read_text()))
+    _settle("ae-run", place / "run", json.loads((place / "environment.json").read_text()))
     order, hand = os.pipe()
     if (pid := os.fork()) == 0:
         os.close(hand)
         return _be_a_kernel(order)
-    os.close(order)
-    WarmProvisioner.waiting = [_Kernel(pid, hand)]
+    WarmProvisioner.waiting = _Kernel(pid, hand)
     factory, name = KernelProvisionerFactory.instance(), "local-provisioner"  # jupyter's own
     factory.provisioners[name] = EntryPoint(name, f"{__name__}:WarmProvisioner", factory.GROUP_NAME)
     from ae_helpers.sweep import run
@@ -102,7 +93,8 @@ def _be_a_run(place: Path, lifeline: int) -> None:
     _leave()
 
 
-def _settle(folder: Path, environment: dict[str, str]) -> None:
+def _settle(name: str, folder: str | Path, environment: dict[str, str]) -> None:
+    Path("/proc/self/comm").write_text(name)  # in a list of processes
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -118,10 +110,8 @@ def _be_a_kernel(order: int) -> None:
         text = pipe.read()
     if not text:
         os._exit(0)  # a kernel of another kind was started instead
-    Path("/proc/self/comm").write_text("ipykernel")
-    given = json.loads(text)
-    _settle(Path(given["cwd"]), given["env"])
-    sys.argv = given["argv"]
+    sys.argv, *place = json.loads(text)
+    _settle("ipykernel", *place)
     sys.path.insert(0, os.getcwd())  # as -m does; the launcher takes it away again
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
     _leave()
@@ -149,25 +139,20 @@ class _Kernel(subprocess.Popen):
 class WarmProvisioner(LocalProvisioner):
     """Make the child that waits a kernel; start one as ever if it is to be another, or a second."""
 
-    waiting: list[_Kernel] = []  # noqa: RUF012
+    waiting: _Kernel | None = None
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Launch a kernel with a command."""
-        waiting, environment = self.waiting[:], kwargs.get("env") or dict(os.environ)
-        self.waiting.clear()
-        if not waiting or cmd[:3] != [sys.executable, "-m", "ipykernel_launcher"]:
-            for kernel in waiting:
-                os.close(kernel.hand)
+        kernel, WarmProvisioner.waiting = self.waiting, None
+        if not kernel or cmd[:3] != [sys.executable, "-m", "ipykernel_launcher"]:
             reason = "the notebook's kernel is not this Python's own"
-            Path("../cold.txt").write_text(reason if waiting else "its forked kernel did not start")
+            Path("../cold.txt").write_text(reason if kernel else "its forked kernel did not start")
             return await super().launch_kernel(cmd, **kwargs)
-        (self.process,) = waiting
-        self.cwd = kwargs.get("cwd") or os.getcwd()
+        self.process, self.pid, self.pgid = kernel, kernel.pid, kernel.pid
+        self.cwd = str(kwargs.get("cwd") or os.getcwd())
+        environment = (kwargs.get("env") or os.environ) | {"JPY_PARENT_PID": str(os.getpid())}
         # A kernel finds its parent's number in its environment, but when it is imported.
         argv = ["", *cmd[3:], f"--IPKernelApp.parent_handle={os.getpid()}"]
-        given = {"argv": argv, "cwd": str(self.cwd)}
-        given["env"] = environment | {"JPY_PARENT_PID": str(os.getpid())}
-        with open(self.process.hand, "w") as pipe:
-            json.dump(given, pipe)
-        self.pid = self.pgid = self.process.pid
+        with open(kernel.hand, "w") as pipe:
+            json.dump([argv, self.cwd, environment], pipe)
         return self.connection_info

@@ -5,7 +5,6 @@ import difflib
 import hashlib
 import itertools
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,6 @@ import numpy as np
 from ae_helpers.parameters import PARAMETERS, check_params
 
 LONGEST = 1_000_000  # values of a range; a longer one would fill the memory before it is refused
-SURROGATE = re.compile("[\ud800-\udfff]")  # what is left of bytes that are no text
 RANGE = re.compile(r"(-?\d+):(-?\d+)(?::(-?[1-9]\d*))?")
 
 
@@ -195,18 +193,14 @@ def _checked(name: str, value: Any) -> Any:
 
 def _plain(name: str, value: Any) -> Any:
     """Turn NumPy's values into Python's; refuse what would not arrive in a notebook as it is."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, list):
-        return [_plain(name, part) for part in value]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {_plain(name, key): _plain(name, part) for key, part in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name}={value} cannot work: it must be a finite number.")
-    is_text = isinstance(value, str) and not SURROGATE.search(value)
-    if not (is_text or value is None or isinstance(value, int | float)):
-        raise ValueError(
-            f"{name}={value!r} cannot work: it must be a number, text, True, False, None, "
-            "or a list of these."
-        )
-    return value
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=np.generic.item)
+        plain = json.loads(text.encode())  # half of a surrogate pair cannot be encoded
+        if plain == value:
+            return plain
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise ValueError(
+        f"{name}={value!r} cannot work: it must be a finite number, text, True, False, None, or a "
+        "list of these."
+    )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 START_ATTEMPTS = 3  # of a kernel that does not start
 WARM_ATTEMPTS = 2  # of a run whose warm process dies under it; then it starts cold
-LOOK = 0.1  # seconds between two looks at a run under way
+LOOK = 0.02  # seconds between two looks at a run under way
 PACKAGES = ("ae-helpers", "keras", "numpy", "papermill", "tensorflow")
 LEFT_OUT = re.compile(r"(.*/)?\.|(metrics\.json|log\.txt)(/|$)")  # hidden, or the sweep's own names
 
@@ -152,7 +152,7 @@ def _start(
 
 def _wait(process: "subprocess.Popen | WarmRun", stop: threading.Event, end: float) -> int | None:
     """Wait for the run's end; return its code, or None if it had to be stopped."""
-    with process.stdin:
+    with process.stdin or contextlib.nullcontext():
         try:
             while (code := process.poll()) is None:
                 if stop.wait(LOOK) or time.monotonic() > end:

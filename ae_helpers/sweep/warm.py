@@ -7,18 +7,16 @@ imports that fail or start threads, keep the environment of its start, and outli
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO
 
 # First of all, the system is to end it with the sweep (PR_SET_PDEATHSIG), also while it imports.
 START = "import ctypes; ctypes.CDLL(None).prctl(1, 15)\n"
 START += "from ae_helpers.sweep.forks import serve; serve()"
-IMPORTS = ("papermill", "ipykernel.kernelapp")
+IMPORTS = ("papermill", "ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.completerlib")
 # Also, if the notebook names one of the first three. What looks for the running kernel when it is
 # imported, such as ipywidgets, cannot be among them.
 OF_THE_COURSE = ("ae_helpers", "keras", "tensorflow", "ae_helpers.training", "ae_helpers.runs")
@@ -28,7 +26,7 @@ OF_THE_COURSE += ("ae_helpers.data", "matplotlib.figure")
 READ_EARLY = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 READ_EARLY |= {"TF_CPP_MIN_LOG_LEVEL": "3", "AE_STAGES": ""}
 
-_processes: dict[str, tuple[subprocess.Popen, socket.socket]] = {}  # by the sweeps' names
+_processes: dict[str, subprocess.Popen] = {}  # by the sweeps' names
 _lock = threading.Lock()
 
 
@@ -40,67 +38,56 @@ def start(sweep: str, place: Path, environment: dict[str, str]) -> "WarmRun":
     if sys.platform != "linux":
         raise NotImplementedError("this system has no safe fork")
     (place / "environment.json").write_text(json.dumps(environment))
-    lifeline, end = os.pipe()
-    with open(lifeline, "rb"), _lock:
-        if sweep not in _processes or _processes[sweep][0].poll() is not None:
+    with _lock:
+        if sweep not in _processes or _processes[sweep].poll() is not None:
             close(sweep)
             text = (place / "input.ipynb").read_text(encoding="utf-8")
             more = OF_THE_COURSE if any(name in text for name in OF_THE_COURSE[:3]) else ()
-            _processes[sweep] = _start_process(environment, [*IMPORTS, *more])
-        process, control = _processes[sweep]
-        with contextlib.suppress(ConnectionError):  # it has just died: the run hears of that
-            socket.send_fds(control, [os.fsencode(place)], [lifeline])
-    return WarmRun(process, place, open(end, "wb"))
+            _processes[sweep] = subprocess.Popen(
+                [sys.executable, "-P", "-c", START, *IMPORTS, *more],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment | READ_EARLY,
+                cwd="/",
+                start_new_session=True,
+            )
+        process = _processes[sweep]
+        with contextlib.suppress(BrokenPipeError):  # it has just died: the run hears of that
+            process.stdin.write(os.fsencode(place) + b"\0")
+    return WarmRun(process, place)
 
 
 def close(sweep: str) -> None:
     """End the sweep's warm process, if there is one; it would also end with this process."""
     if sweep in _processes:
-        process, control = _processes.pop(sweep)
-        control.close()
-        process.terminate()
-        process.wait()
-
-
-def _start_process(environment: dict[str, str], imports: list[str]) -> tuple:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", START, *imports],
-            stdin=theirs,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment | READ_EARLY,
-            cwd="/",
-            start_new_session=True,
-        )
-    return process, ours
+        with _processes.pop(sweep) as process:
+            process.terminate()
 
 
 class WarmRun:
     """A forked run's process, as `subprocess.Popen` shows one; its parent tells of it in files."""
 
-    def __init__(self, parent: subprocess.Popen, place: Path, lifeline: BinaryIO) -> None:
-        self._parent, self._place, self.stdin = parent, place, lifeline
-        self.pid: int | None = None
-        self.returncode: int | None = None
+    stdin = pid = returncode = None
+
+    def __init__(self, parent: subprocess.Popen, place: Path) -> None:
+        self._parent, self._place = parent, place
 
     def poll(self) -> int | None:
         """Return the code it ended with, or None; a ChildProcessError if nobody knows it."""
         orphaned = self._parent.poll() is not None  # asked first: now all that it told is there
         if reason := self._told("refused"):
             raise NotImplementedError(reason)
-        if pid := self._told("pid"):
-            self.pid = int(pid)
-        if code := self._told("code"):
-            self.returncode = int(code)
-        elif orphaned:
+        self.pid, self.returncode = self._told("pid"), self._told("code")
+        if self.returncode is None and orphaned:
             raise ChildProcessError("The warm process died.")
         return self.returncode
 
-    def _told(self, what: str) -> str:
+    def _told(self, what: str) -> int | str | None:
         path = self._place / what
-        return path.read_text() if path.is_file() else ""
+        text = path.read_text() if path.is_file() else ""
+        return json.loads(text) if text else None
 
     def wait(self) -> None:
         """Wait until it has ended."""
