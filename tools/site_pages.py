@@ -42,6 +42,7 @@ NO_MNIST = "It shows digits of MNIST, which were not at hand for this page: run 
 WIDGET = "run this cell in JupyterLab"  # what the text of a widget says
 EXERCISE = re.compile(r"^\*\*(\d+)\.\*\* .+", re.MULTILINE)
 GUESS = re.compile(r"\bGuess first\b|Before you look:")
+TABLE = re.compile(r"\S {2,}\S")  # columns: such a text keeps its lines, any other may be wrapped
 MATHS = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 
 
@@ -118,7 +119,8 @@ class NotebookPage(Page):
                 self.write_linked_files(number, data["text/html"])
                 yield {"kind": "html", "body": str(plain_html(data["text/html"]))}
             elif shown_text(output).strip() and WIDGET not in shown_text(output):
-                yield {"kind": "text", "body": ansi2html(shown_text(output))}
+                text = shown_text(output)
+                yield {"kind": "text", "body": ansi2html(text), "sentence": not TABLE.search(text)}
 
     def widgets(self, number: int, text: str) -> dict[str, str]:
         """Write what a cell's widgets need to be alive; those that need Python stay a text."""

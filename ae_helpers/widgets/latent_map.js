@@ -914,6 +914,7 @@ export const THEME = `
   button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: 999px; padding: 2px 7px; cursor: pointer; }
   button:hover { border-color: var(--quiet); }
   button:focus-visible, input:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+  @media (pointer: coarse) { button, input, select { min-height: 36px; min-width: 36px; } }
 `;
 
 const STYLE = `
