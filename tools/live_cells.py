@@ -38,10 +38,19 @@ def objects_shown(sources: list[str]) -> list[Any]:
     >>> objects_shown(["slow = 1 / 0", "a = [1]", "a.append(2)", "display(len(a))\na"])
     [2, [1, 2]]
     """
+    body = statements_needed(sources)
+    if isinstance(body[-1], ast.Expr):
+        body[-1].value = ast.Call(ast.Name("display", ast.Load()), [body[-1].value], [])
+    shown = []
+    module = ast.fix_missing_locations(ast.Module(body, []))
+    exec(compile(module, "<cells>", "exec"), {"display": lambda *objects: shown.extend(objects)})
+    return [thing for thing in shown if thing is not None]
+
+
+def statements_needed(sources: list[str]) -> list[ast.stmt]:
+    """Return the statements of the last of some cells, after those of the others that it needs."""
     to_python = TransformerManager().transform_cell
     *before, last = [ast.parse(to_python(source)).body for source in sources]
-    if isinstance(last[-1], ast.Expr):
-        last[-1].value = ast.Call(ast.Name("display", ast.Load()), [last[-1].value], [])
     body, needed = [*last], set().union(*map(_names_read, last))
     for statement in reversed([statement for cell in before for statement in cell]):
         if _names_bound(statement) & needed:
@@ -50,10 +59,7 @@ def objects_shown(sources: list[str]) -> list[Any]:
                 statement = ast.ImportFrom(statement.module, wanted, statement.level)
             body.insert(0, statement)
             needed |= _names_read(statement)
-    shown = []
-    module = ast.fix_missing_locations(ast.Module(body, []))
-    exec(compile(module, "<cells>", "exec"), {"display": lambda *objects: shown.extend(objects)})
-    return [thing for thing in shown if thing is not None]
+    return body
 
 
 def _names_read(node: ast.AST) -> set[str]:
@@ -128,7 +134,7 @@ def write_script(content: bytes, folder: Path) -> str:
     name = hashlib.sha256(content).hexdigest()[:16]
     path = folder / f"{name}.js"
     if not path.exists():
-        text = base64.b64encode(zlib.compress(content, level=9)).decode()
+        text = base64.b64encode(zlib.compress(content)).decode()
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(f'aeData["{name}"] = "{text}";\n')
     return name

@@ -20,7 +20,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from live_cells import objects_shown
+from live_cells import objects_shown, statements_needed
 
 from ae_helpers import exercises
 from ae_helpers.numpy_layers import DenseLayer, apply_layers
@@ -68,6 +68,7 @@ def judges_of(exercise_cells: Sequence[str], solution_cells: Sequence[str]) -> d
         they are needed.
     """
     calls = [call for call in map(check_called, exercise_cells) if call and can_check(call)]
+    calls = [call for call in calls if not from_training(solution_cells, _arguments(call))]
     given = [_arguments(call) for call in calls]
     wanted = ", ".join(
         "dict(" + ", ".join(f"{name}={source}" for name, source in arguments.items()) + ")"
@@ -75,7 +76,7 @@ def judges_of(exercise_cells: Sequence[str], solution_cells: Sequence[str]) -> d
     )
     if not calls:
         return {}
-    # To import TensorFlow would take as long as all the rest.
+    # To import TensorFlow would take a long time.
     with mock.patch.object(Run, "_models", property(numpy_models)):
         (values,) = objects_shown([*solution_cells, f"[{wanted}]"])
     return {
@@ -113,6 +114,13 @@ def check_called(source: str) -> ast.Call | None:
 def can_check(call: ast.Call) -> bool:
     """Whether the check ends in a verdict that a page knows how to ask for."""
     return not set(getattr(exercises, call.func.id).__code__.co_names).isdisjoint(ASKED)
+
+
+def from_training(solution_cells: Sequence[str], arguments: dict[str, str]) -> bool:
+    """Whether a check is given what a training of the solution made; the site trains nothing."""
+    needed = statements_needed([*solution_cells, f"[{', '.join(arguments.values())}]"])
+    names = (node for statement in needed for node in ast.walk(statement))
+    return any(isinstance(node, ast.Name) and node.id == "keras" for node in names)
 
 
 def _arguments(call: ast.Call) -> dict[str, str]:

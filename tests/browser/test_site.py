@@ -299,6 +299,26 @@ def test_a_page_says_of_every_answer_what_python_says(built, new_page, slug):
             assert judge.whole_check(answer, ...) == judge(answer)
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_page_calls_right_what_the_committed_solution_found(built, slug):
+    chapter = built[1][slug]
+    if any(cell["check"] and cell["check"]["on_sample"] for cell in chapter.cells):
+        pytest.skip("the committed solutions are about the full MNIST, which is not at hand")
+    path = make_site.NOTEBOOKS / "solutions" / f"{slug}.ipynb"
+    for cell in nbformat.read(path, as_version=4).cells if chapter.judges else []:
+        call = page_checks.check_called(cell.source) if cell.cell_type == "code" else None
+        if call and call.func.id in chapter.judges:
+            judge = chapter.judges[call.func.id]
+            printed = "".join(output.get("text", "") for output in cell.outputs)
+            assert judge(page_checks.right_answer(judge)) in printed
+
+
+def test_what_a_training_of_the_solution_made_is_not_checked_in_a_page(built):
+    judges = built[1]["10_your_own_data"].judges
+    assert "check_price" not in judges  # it would be given the errors of an untrained network
+    assert "check_hardest_search" in judges
+
+
 def test_a_guess_is_kept_shown_beside_the_answer_and_saved_with_all_others(site, new_page):
     page = new_page()
     page.goto((site / "01_data.html").as_uri())
@@ -360,6 +380,46 @@ def test_on_paper_a_chapter_has_its_figures_and_address_and_no_answers(site, new
     address = page.locator(".address")
     assert address.is_visible()
     assert address.inner_text() == f"{make_site.home()}01_data.html"
+
+
+def test_on_paper_nothing_is_cut_off_at_the_right(site, new_page):
+    page = new_page(viewport={"width": 660, "height": 900})  # as wide as A4 within its margins
+    page.emulate_media(media="print")
+    for path in sorted(site.glob("*.html")):
+        page.goto(path.as_uri())
+        cut = "nodes => nodes.filter(n => n.scrollWidth > n.clientWidth + 1).map(n => n.innerText)"
+        assert page.locator("main pre, main .table").evaluate_all(cut) == [], path.name
+
+
+def test_on_paper_the_front_page_has_a_picture_in_place_of_its_map(site, new_page):
+    page = new_page()
+    page.goto((site / "index.html").as_uri())
+    picture = page.locator(".on-paper")
+    assert not picture.is_visible()
+    page.emulate_media(media="print")
+    assert picture.is_visible()
+    assert not page.locator(".plane").first.is_visible()
+
+
+def test_a_printed_sentence_is_read_on_a_phone_without_scrolling_and_a_table_keeps_its_lines(
+    site, new_page
+):
+    page = new_page(viewport={"width": 360, "height": 740})
+    page.goto((site / "03_training.html").as_uri())
+    wrap = "node => getComputedStyle(node).whiteSpace"
+    sentence = page.locator("pre.output", has_text="Not filled in yet").first
+    assert sentence.evaluate("node => node.scrollWidth <= node.clientWidth")
+    assert page.locator("pre.output", has_text="cross-entropy").first.evaluate(wrap) == "pre"
+
+
+def test_a_wide_table_keeps_the_names_of_its_rows_in_sight(site, new_page):
+    page = new_page(viewport={"width": 360, "height": 740})
+    page.goto((site / "07_comparing_models.html").as_uri())
+    table = page.locator(".table", has_text="trustworthiness").first
+    table.evaluate("node => node.scrollTo(200, 0)")
+    assert table.evaluate("node => node.scrollLeft") == 200
+    name, around = table.locator("tbody th").first.bounding_box(), table.bounding_box()
+    assert name["x"] == around["x"]
 
 
 NEAR_ONES_OPENED = """() => [...document.querySelectorAll(".live")].every((host) =>
