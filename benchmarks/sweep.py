@@ -121,7 +121,7 @@ def memory_of_many_runs(folder, runs):
 
     def look(*args):
         write_run(*args)
-        ((process, _),) = warm._processes.values()
+        (process,) = warm._processes.values()
         both = psutil.Process(process.pid), psutil.Process()
         seen.append([time.monotonic() - start, *(p.memory_info().rss / 2**20 for p in both)])
 
