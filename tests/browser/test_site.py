@@ -397,7 +397,7 @@ def test_on_paper_the_front_page_has_a_picture_in_place_of_its_map(site, new_pag
     picture = page.locator(".on-paper")
     assert not picture.is_visible()
     page.emulate_media(media="print")
-    assert picture.is_visible()
+    picture.wait_for(state="visible")  # it is loaded only now
     assert not page.locator(".plane").first.is_visible()
 
 
