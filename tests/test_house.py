@@ -360,6 +360,14 @@ def test_teachers_are_told_the_minutes_to_read_that_the_readme_tells():
     assert len(told) > 10
 
 
+def test_the_readme_tells_the_minutes_to_read_that_the_notebooks_tell():
+    words = "six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+    words += "seventeen eighteen nineteen twenty".split()
+    for name, minutes in re.findall(r"\]\((notebooks/.+?)\) \| .+? \| (\d+) min \|", README):
+        title = nbformat.read(REPOSITORY / name, as_version=4).cells[0].source.lower()
+        assert words[int(minutes) - 6] == re.search(r"(\w+) minutes to read", title)[1], name
+
+
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/teaching.md"])
 def test_links_between_files_lead_somewhere(document):
     text = (REPOSITORY / document).read_text()
