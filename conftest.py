@@ -23,6 +23,7 @@ LONGEST_FIRST = [
     "tests/test_training.py",
     "tests/test_sweep.py",
     "tests/test_papermill.py",
+    "tests/browser/test_access.py",
     "tests/browser/test_map.py",
     "tests/browser/test_site.py",
     "notebooks/08_limits.ipynb",

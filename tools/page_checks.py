@@ -76,7 +76,7 @@ def judges_of(exercise_cells: Sequence[str], solution_cells: Sequence[str]) -> d
     )
     if not calls:
         return {}
-    # To import TensorFlow would take a long time.
+    # The networks in NumPy, for to import TensorFlow takes seconds.
     with mock.patch.object(Run, "_models", property(numpy_models)):
         (values,) = objects_shown([*solution_cells, f"[{wanted}]"])
     return {

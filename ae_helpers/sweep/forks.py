@@ -145,6 +145,8 @@ class WarmProvisioner(LocalProvisioner):
         """Launch a kernel with a command."""
         kernel, WarmProvisioner.waiting = self.waiting, None
         if not kernel or cmd[:3] != [sys.executable, "-m", "ipykernel_launcher"]:
+            if kernel:
+                os.close(kernel.hand)  # it ends now, and not only with the run
             reason = "the notebook's kernel is not this Python's own"
             Path("../cold.txt").write_text(reason if kernel else "its forked kernel did not start")
             return await super().launch_kernel(cmd, **kwargs)

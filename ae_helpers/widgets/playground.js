@@ -12,6 +12,7 @@ const SHOWN = 2000; // digits drawn on the map; the training has all of them
 const EPOCHS = 50; // that "Start" trains before it waits for the reader
 const PACE = 80; // ms between two planes, at least: the map has to answer in between
 const IN_HAND = 160; // ms more while the reader moves over the map
+const RESTS = 300; // ms after a move, when the hand is taken to rest
 const KEPT = 8; // planes in the gallery
 
 // ---- What the reader may choose --------------------------------------------------------------
@@ -230,7 +231,7 @@ export class Playground {
     this.parts.host.style.visibility = "";
     this.map.shapes = this.layers();
     this.map.update({ ranges, places: this.places(plane.codes), weights: plane.decoder, points: plane.codes });
-    const inHand = performance.now() - this.map.movedAt < 300;
+    const inHand = performance.now() - this.map.movedAt < RESTS;
     setTimeout(() => this.worker.postMessage({ drawn: true }), inHand ? IN_HAND : 0);
     if (plane.ended) this.running = false;
     if (!this.failed) this.tellDead(plane);
