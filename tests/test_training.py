@@ -12,10 +12,10 @@ from ae_helpers.training import _shuffler, keras
 
 RANDOM = np.random.default_rng(0)
 # Compiling takes nearly all the time: tests share a training where they can, and only few have
-# a last short batch, which is compiled by itself. Here are eight batches of 24.
-IMAGES = (RANDOM.random((192, 30)) * (RANDOM.random((192, 30)) > 0.7)).astype("float32")
+# a last short batch, which is compiled by itself. Here are four batches of 24.
+IMAGES = (RANDOM.random((96, 30)) * (RANDOM.random((96, 30)) > 0.7)).astype("float32")
 TEST_IMAGES = IMAGES[:50]
-LABELS, TEST_LABELS = np.arange(192) % 3, np.arange(50) % 3
+LABELS, TEST_LABELS = np.arange(96) % 3, np.arange(50) % 3
 
 
 def small_model(optimizer="adam", loss="binary_crossentropy", *, last="sigmoid", code=None):
@@ -124,7 +124,7 @@ def momentum():
 def with_a_short_batch():
     """A model after two epochs that end in a batch of 17, and its history."""
     model = small_model()
-    return model, run(model, IMAGES[:185], epochs=2)
+    return model, run(model, IMAGES[:89], epochs=2)
 
 
 def check_that_fit_ends_there(model, history, theirs, images=IMAGES, largest=1e-5):
@@ -147,12 +147,12 @@ def test_any_optimizer_loss_and_layer_end_where_fit_ends_on_the_same_order(name)
         fit_on_the_same_order(theirs, epochs=2)
     else:
         check_that_fit_ends_there(ours, history, theirs)
-    assert int(ours.optimizer.iterations) == int(theirs.optimizer.iterations) == 16
+    assert int(ours.optimizer.iterations) == int(theirs.optimizer.iterations) == 8
 
 
 def test_adam_and_the_last_short_batch_end_as_in_fit(plain, with_a_short_batch):
     check_that_fit_ends_there(*plain[:2], small_model())
-    check_that_fit_ends_there(*with_a_short_batch, small_model(), IMAGES[:185])
+    check_that_fit_ends_there(*with_a_short_batch, small_model(), IMAGES[:89])
 
 
 def test_what_a_layer_keeps_without_training_it_is_as_by_fit(normalised):
@@ -251,23 +251,23 @@ def test_callbacks_act_at_the_ends_of_epochs(tmp_path):
     assert len(run(model).epoch) == 1, "the next training must start afresh"
 
 
-@pytest.mark.parametrize("n_images", [192, 185])
+@pytest.mark.parametrize("n_images", [96, 89])
 def test_the_same_seed_gives_the_same_training_also_when_a_callback_looks_within_an_epoch(
     n_images, plain, with_a_short_batch, capsys
 ):
     class Watcher(keras.callbacks.Callback):
         def stops(self, epoch, steps):
-            return [0, 3, 7, steps] if epoch == 0 else []
+            return [0, 1, 3, steps] if epoch == 0 else []
 
         def on_train_batch_end(self, batch, logs=None):
             seen.append((batch, int(self.model.optimizer.iterations)))
 
     seen, model = [], small_model()
-    unwatched = plain[0] if n_images == 192 else with_a_short_batch[0]
+    unwatched = plain[0] if n_images == 96 else with_a_short_batch[0]
     run(model, IMAGES[:n_images], epochs=2, callbacks=[Watcher()])
     assert capsys.readouterr().out == "", "verbose=0 prints no line"
-    assert seen == [(2, 3), (6, 7)]
-    assert int(model.optimizer.iterations) == 16
+    assert seen == [(0, 1), (2, 3)]
+    assert int(model.optimizer.iterations) == 8
     assert largest_difference(model, unwatched) == 0
 
 
@@ -290,7 +290,7 @@ def test_an_interrupt_leaves_the_epochs_done(moment, normalised):
     assert largest_difference(model, two_epochs) == 0
     states = zip(model.optimizer.variables, two_epochs.optimizer.variables, strict=True)
     assert all(np.array_equal(a, b) for a, b in states)
-    assert int(model.optimizer.iterations) == 16 and model.history.epoch == [0, 1]
+    assert int(model.optimizer.iterations) == 8 and model.history.epoch == [0, 1]
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_weights_before():
@@ -307,7 +307,7 @@ def test_float64_and_a_batch_larger_than_the_data_work():
     first, second = (small_model(keras.optimizers.SGD(1.0)) for _ in range(2))
     wide = {"validation_data": TEST_IMAGES.astype("float64"), "batch_size": 5000}
     run(first, IMAGES.astype("float64"), **wide)
-    run(second, batch_size=192)
+    run(second, batch_size=96)
     assert largest_difference(first, second) < 1e-6
 
 
@@ -316,8 +316,8 @@ def test_float64_and_a_batch_larger_than_the_data_work():
     [
         ({"images": (IMAGES * 255).astype("uint8")}, "images is uint8.*prepare"),
         ({"images": IMAGES * 300}, r"from 0 to \d+.*must be in \[0, 1\].*prepare"),
-        ({"images": IMAGES[:, :20]}, r"\(192, 20\).*takes \(n, 30\)"),
-        ({"images": IMAGES.reshape(-1, 5, 6)}, r"\(192, 5, 6\).*takes \(n, 30\)"),
+        ({"images": IMAGES[:, :20]}, r"\(96, 20\).*takes \(n, 30\)"),
+        ({"images": IMAGES.reshape(-1, 5, 6)}, r"\(96, 5, 6\).*takes \(n, 30\)"),
         ({"images": IMAGES[:0]}, "at least one image"),
         ({"images": np.where(IMAGES > 0.9, np.nan, IMAGES)}, "images holds NaN or infinity"),
         ({"images": IMAGES.astype("float64") * 1e300}, "images holds NaN or infinity"),
@@ -327,7 +327,7 @@ def test_float64_and_a_batch_larger_than_the_data_work():
         ({"targets": LABELS}, "a pair"),
         (
             {"targets": IMAGES[:9], "validation_data": (TEST_IMAGES, TEST_IMAGES)},
-            r"\(9, 30\) for 192 images",
+            r"\(9, 30\) for 96 images",
         ),
         ({"epochs": 0}, "epochs=0 cannot work"),
         ({"epochs": 2.5}, "epochs=2.5 cannot work"),
