@@ -14,7 +14,9 @@ import ae_helpers
 from ae_helpers import check_params, load_mnist
 from ae_helpers.sweep.grid import make_plan
 
-SMALL = {"data_source": "sample", "n_train": 500}
+# Whole batches only, and one batch of validation images: what is left over is compiled by itself.
+SMALL = {"data_source": "sample", "n_train": 512}
+N_VALIDATION = 666
 
 
 def test_each_recipe_is_there_once_and_can_be_built():
@@ -42,6 +44,7 @@ def tiny(monkeypatch):
     monkeypatch.setitem(FORMS, "quick", recipes)
     monkeypatch.setattr(module, "MORE_SEEDS", [1])
     monkeypatch.setattr(module, "FINALISTS", 1)
+    monkeypatch.setattr("ae_helpers.training.ROWS", N_VALIDATION)
     return recipes
 
 
@@ -81,7 +84,7 @@ def test_all_recipes_have_one_seed_and_the_best_more(tiny, validated_on, tmp_pat
     (images, _), _ = ae_helpers.load_mnist("sample")
     assert len(validated_on) == 3
     for X_val in validated_on:  # the last sixth of the training images
-        assert np.array_equal(X_val, ae_helpers.prepare(images[-666:]))
+        assert np.array_equal(X_val, ae_helpers.prepare(images[-N_VALIDATION:]))
 
     again = choose("quick", tmp_path, workers=1, **SMALL)
     assert len(validated_on) == 3, "what is done is not trained again"

@@ -47,12 +47,13 @@ def trained(in_first=4, epochs=2, fit=False):
 
 @pytest.fixture(scope="module")
 def filmed():
+    """Models that were trained with a map, and the map: for tests that leave both as they are."""
     return trained()
 
 
 @pytest.mark.parametrize("fit", [False, True])
-def test_moments_come_within_the_first_epoch_and_at_the_end_of_each(fit):
-    _, explorer = trained(fit=fit)
+def test_moments_come_within_the_first_epoch_and_at_the_end_of_each(fit, filmed):
+    _, explorer = trained(fit=True) if fit else filmed
     assert [moment.epoch for moment in explorer.film] == [0, 0.25, 0.5, 0.75, 1, 2]
     losses = [moment.loss for moment in explorer.film]
     assert losses[0] > 0.6 > 0.5 > losses[-1] and losses == sorted(losses, reverse=True)
@@ -72,19 +73,19 @@ def test_the_last_moment_is_the_trained_network_in_half_precision(filmed):
     assert np.abs(explorer.image - expected).max() <= 1
 
 
-def test_a_film_changes_nothing_of_the_training():
-    (filmed, *_), _ = trained()
+def test_a_film_changes_nothing_of_the_training(filmed):
+    (with_film, *_), _ = filmed
     plain, *_ = network()
     train(plain, PIXELS, validation_data=PIXELS[:50], epochs=2, verbose=0)
     # The generator that makes the order is the same: the map takes no random number.
-    for a, b in zip(filmed.get_weights(), plain.get_weights(), strict=True):
+    for a, b in zip(with_film.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_a_moment_has_the_weights_of_its_step_whichever_others_there_are():
+def test_a_moment_has_the_weights_of_its_step_whichever_others_there_are(filmed):
     often, seldom = (
-        {moment.epoch: moment.weights for moment in trained(in_first)[1].film}
-        for in_first in (4, 2)
+        {moment.epoch: moment.weights for moment in explorer.film}
+        for _, explorer in (filmed, trained(in_first=2))
     )
     assert {0.5, 1} < set(seldom) < set(often)
     for epoch, weights in seldom.items():
@@ -104,9 +105,9 @@ def test_the_map_shows_the_moment_that_is_set(filmed):
 
 
 def test_what_the_reader_looks_at_stays_while_the_training_goes_on(filmed):
-    _, explorer = filmed
-    moment = explorer.film[-1]
-    explorer.film = explorer.film[:3]
+    models, shown = filmed
+    explorer, moment = make_map(models), shown.film[-1]
+    explorer.film = shown.film[:3]
     assert explorer.moment == 2
     explorer.add_moment(moment)
     assert explorer.moment == 3, "at the end it goes on"
@@ -118,7 +119,7 @@ def test_what_the_reader_looks_at_stays_while_the_training_goes_on(filmed):
 
 
 def test_a_film_is_the_same_from_disk(filmed, tmp_path):
-    _, explorer = trained()
+    _, explorer = filmed
     save_film(tmp_path / "film.npz", explorer.film)
     other = make_map(network())
     other.film = load_film(tmp_path / "film.npz")
