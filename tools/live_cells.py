@@ -37,6 +37,8 @@ def objects_shown(sources: list[str]) -> list[Any]:
     --------
     >>> objects_shown(["slow = 1 / 0", "a = [1]", "a.append(2)", "display(len(a))\na"])
     [2, [1, 2]]
+    >>> objects_shown(["_ = 1 / 0", "n = 1", "n += 1", "[n for _ in (1, 2)]"])
+    [[2, 2]]
     """
     body = statements_needed(sources)
     if isinstance(body[-1], ast.Expr):
@@ -63,7 +65,9 @@ def statements_needed(sources: list[str]) -> list[ast.stmt]:
 
 
 def _names_read(node: ast.AST) -> set[str]:
-    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    """Names whose values a statement asks for; in ``for _ in ...`` it is no earlier ``_``."""
+    names = [name for name in ast.walk(node) if isinstance(name, ast.Name)]
+    return {name.id for name in names if isinstance(name.ctx, ast.Load)}
 
 
 def _names_bound(node: ast.AST) -> set[str]:
