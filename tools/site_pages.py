@@ -44,6 +44,9 @@ EXERCISE = re.compile(r"^\*\*(\d+)\.\*\* .+", re.MULTILINE)
 GUESS = re.compile(r"\bGuess first\b|Before you look:")
 TABLE = re.compile(r"\S {2,}\S")  # columns: such a text keeps its lines, any other may be wrapped
 MATHS = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
+TOKEN = re.compile(r'<span class="(\w+)">([^<]*)</span>')
+LOOKS = Path(__file__).resolve().parents[1] / "docs" / "site" / "site.css"
+COLOURED = set(re.findall(r"\.([a-z]\w*)", LOOKS.read_text()))  # kinds of tokens, among others
 
 
 class Page:
@@ -101,7 +104,7 @@ class NotebookPage(Page):
             return shown | {"kind": "markdown", "body": self.prose(cell.source)}
         return shown | {
             "kind": "code",
-            "body": Highlight2HTML()(cell.source),
+            "body": highlighted(cell.source),
             "folded": only_draws(cell),
             "outputs": list(self.outputs(number, cell.outputs)),
         }
@@ -266,6 +269,12 @@ def lighten(widget: ipywidgets.Widget) -> None:
     """Leave out most of a map's originals: with all, a page would be ten times as large."""
     if isinstance(widget, LatentExplorer):
         widget._images = widget._images[: widget.image.size * ORIGINALS]
+
+
+def highlighted(code: str) -> str:
+    """Colour code; what gets no colour needs no element, of which a page would have thousands."""
+    html = Highlight2HTML()(code)
+    return TOKEN.sub(lambda token: token[0] if token[1] in COLOURED else token[2], html)
 
 
 def as_mathml(match: re.Match) -> str:
