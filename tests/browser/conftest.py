@@ -2,10 +2,12 @@ import functools
 import http.server
 import os
 import threading
+from pathlib import Path
 
 import make_site
 import pytest
 from chromium import start_browser
+from filelock import FileLock
 from lab import start_lab
 
 
@@ -99,7 +101,7 @@ def lab_page(shared_page):
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """The site, built once, in a folder below another; and its chapters by name."""
+    """The site, built by this worker in a folder below another; and its chapters by name."""
     out = tmp_path_factory.mktemp("site") / "course"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AE_RUNS_DIR", "")  # the builder sets it
@@ -107,8 +109,15 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def site(built):
-    return built[0]
+def site(request, tmp_path_factory, worker_id):
+    """The folder of the site: the worker that asks first builds it for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    common = own if worker_id == "master" else own.parent
+    with FileLock(common / "site.lock"):
+        told = common / "site.txt"
+        if not told.exists():
+            told.write_text(str(request.getfixturevalue("built")[0]))
+    return Path(told.read_text())
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from lab import settle, wake
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 BAD = ("serious", "critical")
+CHAPTERS = sorted(path.stem for path in make_site.NOTEBOOKS.glob("*.ipynb"))
+PAGES = ["index", "playground", "glossary", "teaching", "latent_map", *CHAPTERS]
 
 
 def faults(page, rules=()):
@@ -24,14 +26,27 @@ def faults(page, rules=()):
     ]
 
 
+@pytest.fixture(scope="module", params=PAGES)
+def opened(site, browser, request):
+    """Each page of the site in turn, opened once for all that looks at it, with no error."""
+    context, errors = browser.new_context(), []
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((site / f"{request.param}.html").as_uri())
+    wake(page)
+    yield page
+    context.close()
+    assert errors == []
+
+
+def test_no_page_is_forgotten_here(site):
+    assert sorted(path.stem for path in site.glob("*.html")) == sorted(PAGES)
+
+
 @pytest.mark.parametrize("scheme, rules", [("light", ()), ("dark", ["color-contrast"])])
-def test_axe_finds_nothing_serious_on_any_page(site, new_page, scheme, rules):
-    page, found = new_page(color_scheme=scheme), []  # in the dark only colours differ
-    for path in sorted(site.glob("*.html")):
-        page.goto(path.as_uri())
-        wake(page)
-        found += faults(page, rules)
-    assert found == []
+def test_axe_finds_nothing_serious_on_any_page(opened, scheme, rules):
+    opened.emulate_media(color_scheme=scheme)  # in the dark only colours differ
+    assert faults(opened, rules) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -79,22 +94,17 @@ FOCUSED = """() => {
 }"""
 
 
-def test_the_tab_key_leads_to_everything_on_every_page_and_shows_where_it_is(site, new_page):
-    page = new_page()
-    for path in sorted(site.glob("*.html")):
-        page.goto(path.as_uri())
-        wake(page)
-        page.evaluate("() => scrollTo(0, 0)")
-        count, unseen = page.evaluate(USABLE), set()
-        for _ in range(count + 5):
-            page.keyboard.press("Tab")
-            left, without_ring = page.evaluate(FOCUSED)
-            unseen.add(without_ring)
-            if not left:
-                break
-        missed = page.evaluate("() => [...usable].map(node => node.outerHTML.slice(0, 80))")
-        assert missed == [], path.name
-        assert unseen == {""}, path.name
+def test_the_tab_key_leads_to_everything_on_every_page_and_shows_where_it_is(opened):
+    opened.evaluate("() => scrollTo(0, 0)")
+    count, unseen = opened.evaluate(USABLE), set()
+    for _ in range(count + 5):
+        opened.keyboard.press("Tab")
+        left, without_ring = opened.evaluate(FOCUSED)
+        unseen.add(without_ring)
+        if not left:
+            break
+    assert opened.evaluate("() => [...usable].map(node => node.outerHTML.slice(0, 80))") == []
+    assert unseen == {""}
 
 
 def test_what_opens_by_keys_closes_by_keys_and_gives_the_place_back(site, new_page):
