@@ -23,15 +23,12 @@ def quiet_start() -> Iterator[None]:
     They are written by C++ code straight to file descriptor 2, so only the descriptor itself
     can be turned away. Errors raise exceptions and are seen as ever.
     """
-    if os.environ.get("AE_SHOW_TF_LOGS"):
-        with stage("start"):
-            yield
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    if not os.environ.get("AE_SHOW_TF_LOGS"):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
     try:
         with stage("start"):
             yield
