@@ -165,8 +165,7 @@ def data_name(train: Arrays, test: Arrays) -> str:
     >>> data_name(blank, blank)
     'not MNIST'
     """
-    found = dict(zip(MNIST_SHA256, (*train, *test), strict=True))
-    if all(_sha256(array) == MNIST_SHA256[name] for name, array in found.items()):
+    if [_sha256(array) for array in (*train, *test)] == [*MNIST_SHA256.values()]:
         return "MNIST"
     (sample_images, _), _ = read_sample()
     if _sha256(train[0]) == _sha256(sample_images):

@@ -96,7 +96,7 @@ def load_images(
     shape = _checked_size(size)
     path = Path(source).expanduser()
     if str(source) in KERAS_SETS:
-        return _split(*_from_arrays(_read_keras(str(source)), shape), seed)
+        return _split(_from_arrays(_read_keras(str(source)), shape), seed)
     if not path.exists():
         known = ", ".join(KERAS_SETS)
         raise FileNotFoundError(
@@ -110,7 +110,7 @@ def load_images(
         )
     with faults_of(path):
         found = READERS[kind](path, shape)
-    return _split(*found, seed)
+    return _split(found, seed)
 
 
 @contextmanager
@@ -360,16 +360,11 @@ READERS = {
 }
 
 
-def _split(
-    images: np.ndarray,
-    labels: np.ndarray,
-    files: np.ndarray,
-    told: str,
-    left_out: dict[str, str],
-    seed: int,
-) -> tuple[Part, Part, Part]:
+def _split(found: tuple, seed: int) -> tuple[Part, Part, Part]:
+    """Cut what a reader found into three parts of each class, and print what they are."""
     from sklearn.model_selection import train_test_split
 
+    images, labels, files, told, left_out = found
     names, counts = np.unique(labels, return_counts=True)
     if len(names) > MOST_CLASSES:
         raise ValueError(
