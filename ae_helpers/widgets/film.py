@@ -63,18 +63,17 @@ def pack_layers(layers: Sequence[DenseLayer]) -> tuple[list, bytes]:
 
 def read_weights(layers: Sequence[DenseLayer], weights: np.ndarray) -> list[DenseLayer]:
     """Cut the weights of a moment into layers of the shapes of these."""
-    shapes = [part.shape for kernel, bias, _ in layers for part in (kernel, bias)]
-    ends = np.cumsum([np.prod(shape) for shape in shapes])
-    if weights.shape != (ends[-1],):
+    size = sum(kernel.size + bias.size for kernel, bias, _ in layers)
+    if weights.shape != (size,):
         raise ValueError(
-            f"A moment has {weights.size:,} weights and the map's decoder {ends[-1]:,}: give the "
+            f"A moment has {weights.size:,} weights and the map's decoder {size:,}: give the "
             "film of a network like the map's."
         )
-    parts = [
-        part.reshape(shape).astype("float32")
-        for part, shape in zip(np.split(weights, ends[:-1]), shapes, strict=True)
-    ]
-    return [(*parts[2 * k : 2 * k + 2], layer[2]) for k, layer in enumerate(layers)]
+    read, rest = [], weights.astype("float32")
+    for kernel, bias, activation in layers:
+        of_kernel, of_bias, rest = np.split(rest, [kernel.size, kernel.size + bias.size])
+        read.append((of_kernel.reshape(kernel.shape), of_bias, activation))
+    return read
 
 
 def pack_moment(moment: Moment, order: np.ndarray, **more: Any) -> bytes:
