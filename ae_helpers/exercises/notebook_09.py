@@ -81,42 +81,40 @@ def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: A
     >>> check_own_sweep(rows, "width", [4, 8], guess="8")
     Right: the median val_loss is 0.300 with 4, 0.200 with 8. You saw it coming.
     """
-    rows = answer.to_dict("records") if hasattr(answer, "to_dict") else answer
-    needed = {"status", "seed", parameter, "val_loss"}
-    rows = rows if isinstance(rows, list | tuple) else []
-    if not rows or not all(isinstance(row, dict) and needed <= set(row) for row in rows):
+    import pandas as pd  # takes half a second, so only here
+
+    rows = isinstance(answer, list | tuple) and all(isinstance(row, dict) for row in answer)
+    table = pd.DataFrame(answer if rows or isinstance(answer, pd.DataFrame) else [])
+    if table.empty or not {"status", "seed", parameter, "val_loss"} <= set(table):
         return verdict(answer, "the answer is what sweep() returns, the rows of its table.")
     values, problem, praise = [*map(str, values)], None, ""
-    runs = {str(row[parameter]): [] for row in rows}
-    for row in rows:
-        runs[str(row[parameter])].append(row)
-    first, *others = [sorted(row["seed"] for row in found) for found in runs.values()]
-    fixed = [{name: str(row.get(name)) for name in RECIPE - {parameter}} for row in rows]
-    if set(runs) != set(values):
+    groups = table.groupby(table[parameter].astype(str))
+    seeds = groups["seed"].apply(sorted)
+    fixed = table.reindex(columns=[*RECIPE - {parameter}]).astype(str)
+    if set(seeds.index) != set(values):
         problem = f"{parameter} should take the values {', '.join(values)}."
-    elif any(row["status"] != "done" for row in rows):
+    elif (table["status"] != "done").any():
         problem = "a run failed: its error is in its row."
-    elif any(other != first for other in others) or len(set(first)) < len(first):
+    elif seeds.map(tuple).nunique() > 1 or len(set(seeds.iloc[0])) < len(seeds.iloc[0]):
         problem = "each value should have the same seeds, and each seed once."
-    elif any(each != fixed[0] for each in fixed):
+    elif (fixed.nunique(dropna=False) > 1).any():
         problem = f"only {parameter} and the seed should differ between the runs."
-    elif len(first) < 2:
+    elif len(seeds.iloc[0]) < 2:
         problem = "one seed each is not enough: vary the seed too, with two or more values."
     else:
-        medians = {v: float(np.median([row["val_loss"] for row in runs[v]])) for v in values}
+        medians = groups["val_loss"].median()[values]
         praise = ", ".join(f"{median:.3f} with {value}" for value, median in medians.items())
-        praise = f"the median val_loss is {praise}.{_on_guess(guess, medians)}"
+        praise = f"the median val_loss is {praise}.{_on_guess(guess, values, medians.idxmin())}"
     return verdict(answer, problem, praise)
 
 
-def _on_guess(guess: Any, scores: dict[str, float]) -> str:
-    """Say how a guess, in whatever form, compares with the lowest score."""
+def _on_guess(guess: Any, values: list[str], lowest: str) -> str:
+    """Say whether a guess, in whatever form, is the value with the lowest loss."""
     if guess is ... or guess is None:
         return ""
-    items = list(guess) if isinstance(guess, set | frozenset | list | tuple) else [guess]
+    items = [*guess] if isinstance(guess, set | frozenset | list | tuple) else [guess]
     number = as_whole(items[0]) if len(items) == 1 else None
     guessed = " ".join(map(str, items)).strip().lower() if number is None else str(number)
-    if guessed not in scores:
-        return f" As a guess, name one of {', '.join(scores)}."
-    lowest = guessed == min(scores, key=scores.get)
-    return " You saw it coming." if lowest else f" You had guessed {guessed}."
+    if guessed not in values:
+        return f" As a guess, name one of {', '.join(values)}."
+    return " You saw it coming." if guessed == lowest else f" You had guessed {guessed}."
