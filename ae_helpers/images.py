@@ -271,9 +271,8 @@ def _read_table(path: Path, shape: Shape | None) -> tuple:
     table = pd.read_csv(path, header=0 if named else None, low_memory=False)
 
     def shape_of(n_pixels: int) -> Shape | None:
-        side = math.isqrt(n_pixels)
-        shapes = [shape, (side, side) if side > 1 else None]
-        return next((s for s in shapes if s and math.prod(s) == n_pixels), None)
+        square = (math.isqrt(n_pixels),) * 2
+        return next((s for s in (shape, square) if s and math.prod(s) == n_pixels > 1), None)
 
     labels = [c for c in table.columns if str(c).lower() in LABEL_NAMES][:1]
     if not labels and shape_of(table.shape[1] - 1) and not shape_of(table.shape[1]):

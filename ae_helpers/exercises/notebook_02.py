@@ -52,9 +52,8 @@ def check_negative_bias(answer: Any) -> None:
     Right: ...
     """
     mean_pixel = 1 / (1 + math.exp(100))
-    what = "the mean of a pixel, one number"
     hints = {-100: "after the last layer's sigmoid a pixel lies between 0 and 1."}
     hint = "each sum is now near −100; follow the sigmoid far to the left."
     praise = f"the sigmoid of −100 is {mean_pixel:.0e}, black. "
     praise += "That is how the network paints paper."
-    number_verdict(answer, mean_pixel, 0.05, what, hints, hint, praise)
+    number_verdict(answer, mean_pixel, 0.05, "the mean of a pixel, one number", hints, hint, praise)

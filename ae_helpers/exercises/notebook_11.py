@@ -48,8 +48,7 @@ def check_bits(answer: Any, n: int) -> None:
     }
     praise = f"a point of {n} × {n} is one of {n * n:,}, and 2 to the power of {truth:.3g} is "
     hint = "how many times can you halve the number of points until one is left?"
-    what = "a number of bits"
-    number_verdict(answer, truth, 0.1, what, hints, hint, f"{praise}{n * n:,}.")
+    number_verdict(answer, truth, 0.1, "a number of bits", hints, hint, f"{praise}{n * n:,}.")
 
 
 def check_much_closer(
