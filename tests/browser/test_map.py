@@ -506,8 +506,8 @@ def test_sliders_and_pointer_move_the_digit_while_the_kernel_is_busy(notebook, l
     page.wait_for_function(
         "jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.length > 0"
     )
-    lab.run(page, 2)
-    assert [float(v) for v in lab.text(page, 2).split()] == pytest.approx([1, 5], abs=0.05)
+    there = pytest.approx([1, 5], abs=0.05)
+    wait_until(page, lambda: [float(v) for v in lab.run(page, 2).split()] == there)
 
 
 def test_python_moves_the_map_and_sets_an_image(notebook, lab):
