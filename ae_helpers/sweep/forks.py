@@ -20,6 +20,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import nbformat.validator
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
 IDLE = 120  # seconds without a run; a cluster's worker does not hear of the sweep's end
@@ -64,6 +65,7 @@ def _prepare() -> str:
     try:
         for name in sys.argv[1:]:
             importlib.import_module(name)
+        nbformat.validator.get_validator()  # it writes and keeps the program that checks notebooks
     except ImportError as error:
         return f"an import failed: {error}"
     if len(os.listdir("/proc/self/task")) > 1:

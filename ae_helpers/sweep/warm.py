@@ -17,6 +17,7 @@ from pathlib import Path
 START = "import ctypes; ctypes.CDLL(None).prctl(1, 15)\n"
 START += "from ae_helpers.sweep.forks import serve; serve()"
 IMPORTS = ("papermill", "ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.completerlib")
+IMPORTS += ("IPython.core.oinspect", "IPython.extensions.storemagic")  # else while a kernel starts
 # Also, if the notebook names one of the first three. What looks for the running kernel when it is
 # imported, such as ipywidgets, cannot be among them.
 OF_THE_COURSE = ("ae_helpers", "keras", "tensorflow", "ae_helpers.training", "ae_helpers.runs")
