@@ -66,7 +66,7 @@ $(READY): requirements.lock pyproject.toml
 		echo "$${python:-python3} is no Python from 3.11 to 3.13: install one, or name it with PYTHON=..."; \
 		exit 1; }; \
 	$(BIN)/python -c '$(FITS)' 2>/dev/null || "$$python" -m venv --clear $(VENV)
-	@echo "Setting up the course in $(VENV): about two minutes and 2 GB, once."
+	@echo "Setting up the course in $(VENV): about two minutes and 3 GB, once."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
