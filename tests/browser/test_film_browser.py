@@ -30,7 +30,7 @@ LIVE = """import numpy as np
 from ae_helpers import LatentExplorer, LivePlane, build_autoencoder, prepare, train
 from ae_helpers.data import read_sample
 (images, labels), _ = read_sample()
-pixels = np.tile(prepare(images), (3, 1))
+pixels = np.tile(prepare(images), (5, 1))
 autoencoder, encoder, decoder = build_autoencoder(latent_activation="linear")
 autoencoder.compile(optimizer="adam", loss="binary_crossentropy")
 layers = [(*l.get_weights(), l.activation.__name__) for l in autoencoder.layers[-2:]]

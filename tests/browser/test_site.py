@@ -428,21 +428,14 @@ NEAR_ONES_OPENED = """() => [...document.querySelectorAll(".live")].every((host)
 
 
 def test_before_anyone_scrolls_a_page_brings_at_most_one_and_a_half_megabytes(served, new_page):
-    slugs = ["index", "playground", "glossary", *SLUGS]
-    for start in range(0, len(slugs), 5):  # five wait for their silence together
-        some = slugs[start : start + 5]
-        opened = [(slug, new_page(viewport={"width": 1400, "height": 900}), []) for slug in some]
-        for slug, page, answers in opened:
-            page.on("response", lambda answer, kept=answers: kept.append(answer))
-            page.goto(f"{served}/{slug}.html", wait_until="commit")
-        for slug, page, answers in opened:
-            page.wait_for_load_state()
-            page.wait_for_function(NEAR_ONES_OPENED)
-            page.wait_for_load_state("networkidle")
-            bodies = [answer.body() for answer in [*answers] if "blob:" not in answer.url]
-            brought = sum(map(len, bodies))
-            page.context.close()
-            assert 20_000 < brought <= 1.5e6, f"{slug}: {brought:,} bytes"
+    for slug in ["index", "playground", "glossary", *SLUGS]:
+        page, answers = new_page(viewport={"width": 1400, "height": 900}), []
+        page.on("response", lambda answer, kept=answers: kept.append(answer))
+        page.goto(f"{served}/{slug}.html")
+        page.wait_for_function(NEAR_ONES_OPENED)
+        page.wait_for_load_state("networkidle")
+        brought = sum(len(answer.body()) for answer in [*answers] if "blob:" not in answer.url)
+        assert 20_000 < brought <= 1.5e6, f"{slug}: {brought:,} bytes"
 
 
 def test_the_playground_trains_in_its_page(site, new_page):
