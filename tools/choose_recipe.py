@@ -59,7 +59,7 @@ FORMS = {
         ["1024-512-256", "relu", 18, 128, 0.002],
         ["1024-512-256", "relu", 18, 256, 0.003],
     ],
-    "more-epochs": [  # the two best of "quick" again, for about three minutes each
+    "more-epochs": [  # the two best of "quick" again: 412 to 504 seconds of one processor each
         ["512-256-64", "relu", 85, 128, 0.002],
         ["512-256-128-64", "silu", 80, 256, 0.003],
     ],
