@@ -117,7 +117,7 @@ def test_what_opens_by_keys_closes_by_keys_and_gives_the_place_back(site, new_pa
     page.keyboard.press("Enter")
     assert page.locator("dialog[open]").count() == 1
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
     assert page.evaluate("() => document.activeElement.matches('a.zoom')")
     page.locator("#search").focus()
     page.keyboard.type("average digit")
