@@ -91,7 +91,7 @@ def _base(node: ast.AST) -> set[str]:
     return {node.id} if isinstance(node, ast.Name) else set()
 
 
-def pack(widgets: list[ipywidgets.Widget], folder: Path) -> str:
+def pack(widgets: list[ipywidgets.Widget], folder: Path) -> list[str]:
     """Write the state of widgets, and of all that belongs to them, for a page.
 
     Long values go to files of their own, named by their content: pages that show the same
@@ -106,8 +106,8 @@ def pack(widgets: list[ipywidgets.Widget], folder: Path) -> str:
 
     Returns
     -------
-    str
-        The name of the file that says it all, without its ending.
+    list of str
+        The name of the file that says it all, then of those it asks for, without their ending.
     """
     models = dependency_state(widgets, drop_defaults=False)
     short = {name: f"m{number}" for number, name in enumerate(models)}  # the same at each build
@@ -120,17 +120,21 @@ def pack(widgets: list[ipywidgets.Widget], folder: Path) -> str:
         known = isinstance(value, str) and value.startswith("IPY_MODEL_")
         return f"IPY_MODEL_{short[value.removeprefix('IPY_MODEL_')]}" if known else value
 
-    packed = {}
+    def apart(content: bytes) -> dict[str, str]:
+        files.append(write_script(content, folder))
+        return {"file": files[-1]}
+
+    packed, files = {}, []
     for name, model in models.items():
         state = renamed(model["state"])
         if "_esm" in state:
-            state["_esm"] = {"file": write_script(state["_esm"].encode(), folder)}
+            state["_esm"] = apart(state["_esm"].encode())
         for buffer in model.get("buffers", []):
             (key,) = buffer["path"]
-            state[key] = {"file": write_script(base64.b64decode(buffer["data"]), folder)}
+            state[key] = apart(base64.b64decode(buffer["data"]))
         packed[short[name]] = {"kind": model["model_name"], "state": state}
     whole = {"views": [short[widget.model_id] for widget in widgets], "models": packed}
-    return write_script(json.dumps(whole).encode(), folder)
+    return [write_script(json.dumps(whole).encode(), folder), *files]
 
 
 def write_script(content: bytes, folder: Path) -> str:

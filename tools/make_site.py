@@ -55,7 +55,7 @@ def build(out: Path) -> list[Chapter]:
             Chapter(path, rows[path.stem], out, terms) for path in sorted(NOTEBOOKS.glob("*.ipynb"))
         ]
         planes = [
-            {"state": plane(name, out), "name": name, "title": title}
+            {"files": plane(name, out), "name": name, "title": title}
             for name, title in PLANES.items()
         ]
     common = {"chapters": chapters, "repository": repository(), "home": home()}
@@ -65,8 +65,8 @@ def build(out: Path) -> list[Chapter]:
         around = {"before": chapters[:number][-1:], "after": chapters[number + 1 :][:1]}
         write_page(out, "chapter.html", chapter, **around, **common)
     playground = Page("playground", "Watch it learn")
-    state = write_widgets([Playground()], out)
-    write_page(out, "playground.html", playground, state=state, **common)
+    files = write_widgets([Playground()], out)
+    write_page(out, "playground.html", playground, files=files, **common)
     glossary = Page("glossary", "The course's words")
     write_page(out, "text.html", glossary, body=glossary.prose(terms.page), **common)
     teaching = Page("teaching", "Teaching with the course")
@@ -150,8 +150,8 @@ def write_page(out: Path, template: str, page: Page, **more: Any) -> None:
     (out / f"{page.slug}.html").write_text(text)
 
 
-def plane(name: str, out: Path) -> str:
-    """Pack the map of a shipped run, with the codes of all training images."""
+def plane(name: str, out: Path) -> list[str]:
+    """Pack the map of a shipped run, with the codes of all training images, into files."""
     run = load_run(name)
     with contextlib.redirect_stdout(io.StringIO()):
         (images, labels), _ = data.load_mnist()

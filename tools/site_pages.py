@@ -134,7 +134,7 @@ class NotebookPage(Page):
         widgets = map_of_the_film(", a film of" in text) if filmed else self.shown(number)
         if not widgets:
             return {"kind": "asleep", "text": text, "why": NO_MNIST}
-        return {"kind": "live", "text": text, "state": write_widgets(widgets, self.out)}
+        return {"kind": "live", "text": text, "state": write_widgets(widgets, self.out)[0]}
 
     def figure(self, png: str) -> dict[str, Any]:
         """Write a figure, and for the first also a small one for the front page."""
@@ -239,8 +239,8 @@ class Chapter(NotebookPage):
                 waiting.append(key)
 
 
-def write_widgets(widgets: list[ipywidgets.Widget], out: Path) -> str:
-    """Write what widgets need to be alive in a page; return the name of the file that says it."""
+def write_widgets(widgets: list[ipywidgets.Widget], out: Path) -> list[str]:
+    """Write what widgets need to be alive in a page; return the files' names, as `pack` does."""
     for widget in widgets:
         lighten(widget)
     return pack(widgets, out / "data")
