@@ -222,9 +222,9 @@ const PARTS = `
         <button type="button">Play the walk</button>
       </div>
       <p class="note" id="help">
-        Move over the map, or press the arrow keys (Shift: larger steps). Click a point to see that
-        digit and its reconstruction. Drag from one point to another to walk between them; by keys:
-        Enter at the start, Enter at the end, Escape to stop.
+        Move over the map with the pointer or a finger, or press the arrow keys (Shift: larger
+        steps). Click or tap a point to see that digit and its reconstruction. Drag from one point to
+        another to walk between them; by keys: Enter at the start, Enter at the end, Escape to stop.
       </p>
       <p class="note" id="thinned" hidden></p>
     </div>
