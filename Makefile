@@ -30,16 +30,16 @@ lab: $(READY)  ## open JupyterLab at the first notebook
 course: $(READY)  ## run all notebooks in order into build/course/
 	$(BIN)/python tools/course.py run --out build/course
 
-# Two workers, a file in one of them.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+# A file is one worker's alone. Browsers often wait, so three workers fit on two cores.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --durations=15
 
 test: $(READY)  ## test the package, its widgets in a browser, the sweep, the site; and lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(PYTEST) tests ae_helpers tools --ignore=tests/test_papermill.py
+	$(PYTEST) -n 3 tests ae_helpers tools --ignore=tests/test_papermill.py
 
 test-notebooks: $(READY)  ## test every notebook, as it stands and with other parameters
-	$(PYTEST) --nbval --nbval-current-env notebooks tests/test_papermill.py
+	$(PYTEST) -n 2 --nbval --nbval-current-env notebooks tests/test_papermill.py
 
 bench: $(READY)  ## run the benchmarks
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done

@@ -15,17 +15,17 @@ CELL_TIMEOUT = 600  # seconds
 # It trains for minutes; tests/test_choose_recipe.py runs it with smaller recipes.
 collect_ignore = ["tools/recipe.ipynb"]
 
-# So that neither of two workers begins a long file when the other has nothing left to do.
+# So that no worker begins a long file when the others have nothing left to do. The worker of
+# test_site.py builds the site, which test_access.py looks at later.
 LONGEST_FIRST = [
     "notebooks/09_parameterized_runs.ipynb",
     "notebooks/06_why_results_differ.ipynb",
     "notebooks/10_your_own_data.ipynb",
-    "tests/test_training.py",
-    "tests/test_sweep.py",
-    "tests/test_papermill.py",
-    "tests/browser/test_access.py",
-    "tests/browser/test_map.py",
     "tests/browser/test_site.py",
+    "tests/test_training.py",
+    "tests/browser/test_map.py",
+    "tests/browser/test_access.py",
+    "tests/test_papermill.py",
     "notebooks/08_limits.ipynb",
     "notebooks/07_comparing_models.ipynb",
     "notebooks/03_training.ipynb",
@@ -36,7 +36,7 @@ LONGEST_FIRST = [
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compare the notebooks' text with the committed one only where the data are the same."""
-    if hasattr(config, "workerinput"):  # one of two workers: the other one wants a core too
+    if hasattr(config, "workerinput"):  # one of several workers: the others want a core too
         os.environ.update(dict.fromkeys(THREADS, "1"))
     if not (config.option.nbval or config.option.nbval_lax):
         return

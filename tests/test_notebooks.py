@@ -90,7 +90,7 @@ def run_pytest(*arguments, cwd=REPOSITORY, **env):
 
 def test_make_collects_every_notebook_and_leaves_no_test_out():
     makefile = (REPOSITORY / "Makefile").read_text()
-    rest, notebooks = re.findall(r"\$\(PYTEST\) (.*)", makefile)
+    rest, notebooks = re.findall(r"\$\(PYTEST\) -n \d (.*)", makefile)
     assert rest == "tests ae_helpers tools --ignore=tests/test_papermill.py"
     assert notebooks.split()[-1] == "tests/test_papermill.py"
     done = run_pytest("--collect-only", "-q", *notebooks.split()[:-1])
