@@ -60,7 +60,7 @@ def build(out: Path) -> list[Chapter]:
         ]
     common = {"chapters": chapters, "repository": repository(), "home": home()}
     front = Page("index", "A deep autoencoder, seen whole")
-    write_page(out, "front.html", front, planes=planes, **common)
+    write_page(out, "front.html", front, planes=planes, files=planes[0]["files"], **common)
     for number, chapter in enumerate(chapters):
         around = {"before": chapters[:number][-1:], "after": chapters[number + 1 :][:1]}
         write_page(out, "chapter.html", chapter, **around, **common)
