@@ -1,23 +1,21 @@
 """How soon the site's front page is there and answers, and how long a move on its map takes.
 
 Seven loads by a local server, each in a browser context with nothing kept. The map counts as alive
-when it has drawn its points and listens. A move is clocked from the pointer's event to the end of
-the frame after the map has said where it is; the frame rate of 60 a second is the floor.
+when it has drawn its points and its first digit. A move is clocked from the pointer's event to the
+end of the frame after the map has said where it is; 60 frames a second are the floor.
 """
 
-import functools
-import http.server
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "browser")]
 
 from chromium import start_browser  # noqa: E402
+from lab import serve  # noqa: E402
 from make_site import build  # noqa: E402
 
 LOADS = 7
@@ -25,7 +23,8 @@ MOVES = 60
 
 ALIVE = """
   const look = () => {
-    if (document.querySelector(".live.opened")) window.alive = performance.now();
+    const root = document.querySelector(".live.opened > div")?.shadowRoot;
+    if (root?.querySelector(".decoded figcaption").textContent) window.alive = performance.now();
     else setTimeout(look, 2);
   };
   look();
@@ -46,13 +45,6 @@ CLOCK = """() => {
     });
   }).observe(place, { childList: true, characterData: true, subtree: true });
 }"""
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves without a line for each request."""
-
-    def log_message(self, *_):
-        """Say nothing."""
 
 
 def load(browser, address):
@@ -80,12 +72,8 @@ def main():
     """Build the site, serve it, load its front page again and again."""
     with tempfile.TemporaryDirectory() as folder, start_browser() as browser:
         build(Path(folder))
-        handler = functools.partial(Handler, directory=folder)
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            address = f"http://127.0.0.1:{server.server_port}/index.html"
-            loads = np.array([load(browser, address) for _ in range(LOADS)])
-            server.shutdown()
+        with serve(folder) as address:
+            loads = np.array([load(browser, f"{address}/index.html") for _ in range(LOADS)])
     names = ["first paint, ms", "map alive, ms", "megabytes before scrolling", "a move, ms"]
     for name, values in zip(names, loads.T, strict=True):
         low, middle, high = np.quantile(values, [0, 0.5, 1])

@@ -1,14 +1,11 @@
-import functools
-import http.server
 import os
-import threading
 from pathlib import Path
 
 import make_site
 import pytest
 from chromium import start_browser
 from filelock import FileLock
-from lab import start_lab
+from lab import serve, start_lab
 
 
 @pytest.fixture(scope="session")
@@ -123,13 +120,5 @@ def site(request, tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def served(site):
     """The site on a local server, under a path."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=site.parent)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/course"
-        server.shutdown()
+    with serve(site.parent) as address:
+        yield f"{address}/course"

@@ -1,10 +1,13 @@
 """A real JupyterLab, a browser and its mouse, for the browser tests and benchmarks/slider.py."""
 
 import contextlib
+import functools
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import nbformat
@@ -58,6 +61,23 @@ def wait_until(page, holds):
             return
         page.wait_for_timeout(100)
     raise AssertionError("it did not come about within 30 seconds")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a line for each request."""
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serve(folder):
+    """Serve a folder on a free port, and give its address."""
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @contextlib.contextmanager

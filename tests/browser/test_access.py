@@ -6,11 +6,11 @@ from importlib.resources import files
 import make_site
 import pytest
 from lab import settle, wake
+from test_site import SLUGS
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 BAD = ("serious", "critical")
-CHAPTERS = sorted(path.stem for path in make_site.NOTEBOOKS.glob("*.ipynb"))
-PAGES = ["index", "playground", "glossary", "teaching", "latent_map", *CHAPTERS]
+PAGES = ["index", "playground", "glossary", "teaching", "latent_map", *SLUGS]
 
 
 def faults(page, rules=()):
