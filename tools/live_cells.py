@@ -134,7 +134,8 @@ def pack(widgets: list[ipywidgets.Widget], folder: Path) -> list[str]:
             state[key] = apart(base64.b64decode(buffer["data"]))
         packed[short[name]] = {"kind": model["model_name"], "state": state}
     whole = {"views": [short[widget.model_id] for widget in widgets], "models": packed}
-    return [write_script(json.dumps(whole).encode(), folder), *files]
+    first = write_script(json.dumps(whole).encode(), folder)
+    return [first, *dict.fromkeys(files)]  # equal values share a file
 
 
 def write_script(content: bytes, folder: Path) -> str:
