@@ -234,7 +234,7 @@ const PARTS = `
 // The map of `data`, built in `host`. `onMove(x, y)` is called once a frame at most, while the
 // reader moves the point; `showPoint`, `showPicture` and `remove` are for the home that it lives in.
 export class LatentMap {
-  constructor(host, { spec, weights, points, labels, images }, { onMove = () => {}, onSelect = null, withSliders = false } = {}) {
+  constructor(host, { spec, weights, points, labels, images }, { onMove = () => {}, onSelect = null } = {}) {
     this.shapes = spec.layers;
     this.layers = readLayers(spec.layers, weights);
     [this.xSpan, this.ySpan] = spec.ranges;
@@ -265,7 +265,7 @@ export class LatentMap {
     this.side = 0; // of the plot, in CSS pixels
     this.scale = 0; // pixels of the screen for one of these
 
-    this.build(host, withSliders);
+    this.build(host);
     this.sort();
     this.resizing = new ResizeObserver(() => this.layOut());
     this.resizing.observe(this.parts.plot);
@@ -276,7 +276,7 @@ export class LatentMap {
 
   // -- its parts
 
-  build(host, withSliders) {
+  build(host) {
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the arrow keys
     const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
     root.innerHTML = `<style>${STYLE}</style>${PARTS}`;
@@ -324,7 +324,6 @@ export class LatentMap {
     }
     original.hidden = this.images.length === 0;
     images.classList.toggle("single", original.hidden);
-    sliders[0].parentElement.parentElement.hidden = !withSliders;
     for (const slider of sliders) slider.addEventListener("input", () => this.moveTo(+sliders[0].value, +sliders[1].value));
     this.buildLegend();
     map.addEventListener("keydown", (event) => this.onKey(event));
@@ -867,7 +866,7 @@ function filmFollower(model, film) {
 // `packed` maps each name to deflated bytes in base64.
 export async function openPage(host, { spec, packed }) {
   const bytes = await unpack(packed);
-  const map = new LatentMap(host, asData(spec, bytes), { withSliders: true });
+  const map = new LatentMap(host, asData(spec, bytes));
   const film = new Film(map, spec.marks);
   film.add(bytes.film);
   film.show(spec.moment);

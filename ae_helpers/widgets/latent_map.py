@@ -1,6 +1,7 @@
 """Move through the latent space: two sliders and the digit, or the map that runs in the browser."""
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class LatentSliders(ipywidgets.VBox):
         self._layers = check_decoder(decoder_weights)
         self._shape = image_shape(self._layers[-1][1].size, shape)
         self._ranges = _check_range(z_range)
-        sliders = [_slider(k, span, value=sum(span) / 2) for k, span in enumerate(self._ranges)]
+        sliders = [_slider(*named) for named in zip(("z₁", "z₂"), self._ranges, strict=True)]
         self._digit = ipywidgets.Image(format="png", width=280, height=280)
         super().__init__([*sliders, self._digit])
         for trait, slider in zip("xy", sliders, strict=True):
@@ -97,13 +98,6 @@ class LatentSliders(ipywidgets.VBox):
 
 
 latent_sliders = LatentSliders  # a notebook asks for sliders, not for a class of them
-
-
-class MapSliders(ipywidgets.VBox):
-    """The two sliders of a map; `LatentExplorer.sliders` makes them."""
-
-    def __repr__(self) -> str:
-        return "Two sliders for the map: run this cell in JupyterLab to move them"
 
 
 class LatentExplorer(anywidget.AnyWidget):
@@ -132,7 +126,7 @@ class LatentExplorer(anywidget.AnyWidget):
     ----------
     x, y : float
         The point shown, in units of the latent axes z₁ and z₂, within the map. Set them, and the
-        map moves; link them to sliders with ``ipywidgets.jslink``, or take `sliders`.
+        map moves.
     image : numpy.ndarray
         ``(28, 28)`` uint8, the digit shown. An image that you set is shown until the next move.
     selected : numpy.ndarray
@@ -237,16 +231,6 @@ class LatentExplorer(anywidget.AnyWidget):
         shown = f"{len(self._labels):,} points in {len(self._spec['classes'])} classes"
         shown += f", a film of {len(self._moments)} moments" if self._moments else ""
         return f"LatentExplorer({shown}): run this cell in JupyterLab to move through the map"
-
-    def sliders(self) -> MapSliders:
-        """Make two sliders, z₁ and z₂, that move the map and follow it, in the browser."""
-        sliders = []
-        for k, trait in enumerate("xy"):
-            slider = _slider(k, self._ranges[k], value=getattr(self, trait))
-            slider.readout = False  # it would show its nearest step; the map shows the number
-            ipywidgets.jslink((self, trait), (slider, "value"))
-            sliders.append(slider)
-        return MapSliders(sliders)
 
     @property
     def film(self) -> list[Moment]:
@@ -383,11 +367,11 @@ def to_png(image: np.ndarray, size: int) -> bytes:
     return file.getvalue()
 
 
-def _slider(k: int, span: tuple[float, float], value: float) -> ipywidgets.FloatSlider:
+def _slider(name: str, span: tuple[float, float]) -> ipywidgets.FloatSlider:
     low, high = span
     layout = ipywidgets.Layout(width="100%", max_width="520px")
-    more = {"step": (high - low) / 200, "description": ("z₁", "z₂")[k], "layout": layout}
-    return ipywidgets.FloatSlider(value=value, min=low, max=high, **more)
+    more = {"step": (high - low) / 256, "description": name, "layout": layout}
+    return ipywidgets.FloatSlider(value=(low + high) / 2, min=low, max=high, **more)
 
 
 def _check_range(z_range: np.ndarray) -> list[list[float]]:
@@ -404,7 +388,17 @@ def _check_range(z_range: np.ndarray) -> list[list[float]]:
                 f"z_range goes from {low:g} to {high:g} in {name}: the lowest must be below the "
                 "highest (equal ones mean that this unit gives one number for every image)."
             )
-    return z_range.T.tolist()
+    return [_in_short_numbers(*span) for span in z_range.T.tolist()]
+
+
+def _in_short_numbers(low: float, high: float) -> tuple[float, float]:
+    """Widen a range by less than a millionth, to numbers of a few binary digits.
+
+    The browser puts a slider on the nearest of its steps and tells Python if that is another
+    number. With these, 256 steps and their middle are exact: nothing is told that nobody moved.
+    """
+    unit = 2.0 ** (math.frexp(high - low)[1] - 24)
+    return math.floor(low / unit) * unit, math.ceil(high / unit) * unit
 
 
 def _check_coordinate(proposal: traitlets.Bunch, ranges: Sequence) -> float:

@@ -187,7 +187,7 @@ export class Playground {
       labels: this.labels.subarray(0, shown),
       images: this.images.subarray(0, shown * PIXELS),
     };
-    this.map = new LatentMap(this.parts.host, data, { withSliders: true });
+    this.map = new LatentMap(this.parts.host, data);
     this.parts.host.style.visibility = "hidden"; // until there is a plane: it would show names in a heap
   }
 

@@ -1,7 +1,7 @@
 // Widgets of the notebooks, alive in a page without a kernel.
 //
 // A widget is its state, written by tools/live_cells.py, and a module with `render({ model, el })`,
-// as in JupyterLab. Here are the model, and views of the few plain widgets that stand around them.
+// as in JupyterLab. Here are the model, and the links between two.
 
 const aeData = {}; // what the scripts in data/ bring: deflated bytes in base64, by name
 
@@ -97,44 +97,14 @@ const live = (() => {
     follow();
   }
 
-  const views = {
-    async AnyModel(model, el) {
-      const name = model.get("_esm").file;
-      const widget = await (modules[name] ??= importModule(name));
-      await widget.initialize?.({ model });
-      await widget.render({ model, el });
-    },
-    async VBoxModel(model, el, models) {
-      el.classList.add("box");
-      for (const child of model.get("children")) await show(models[reference(child)], el, models);
-    },
-    async HBoxModel(model, el, models) {
-      el.classList.add("row");
-      await views.VBoxModel(model, el, models);
-    },
-    FloatSliderModel(model, el) {
-      const label = document.createElement("label");
-      const slider = document.createElement("input");
-      slider.type = "range";
-      for (const name of ["min", "max", "step"]) slider[name] = model.get(name);
-      const value = document.createElement("output");
-      const update = () => {
-        slider.value = model.get("value");
-        value.textContent = model.get("readout") ? model.get("value").toFixed(2) : "";
-      };
-      slider.addEventListener("input", () => model.set("value", +slider.value));
-      model.on("change:value", update);
-      update();
-      label.append(model.get("description"), " ", slider, value);
-      el.append(label);
-    },
-  };
-
-  async function show(model, host, models) {
+  async function show(model, host) {
+    if (model.kind !== "AnyModel") throw new Error(`there is no view of a ${model.kind}`);
+    const name = model.get("_esm").file;
+    const widget = await (modules[name] ??= importModule(name));
+    await widget.initialize?.({ model });
     const el = document.createElement("div");
     host.append(el);
-    if (!views[model.kind]) throw new Error(`there is no view of a ${model.kind}`);
-    await views[model.kind](model, el, models);
+    await widget.render({ model, el });
   }
 
   // Show the widgets of the element's data-state in it, in place of what it holds.
@@ -149,7 +119,7 @@ const live = (() => {
     }
     if ("address" in host.dataset) followAddress(opened);
     host.replaceChildren();
-    for (const name of shown) await show(models[name], host, models);
+    for (const name of shown) await show(models[name], host);
     host.classList.add("opened");
   }
 

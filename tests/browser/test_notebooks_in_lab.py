@@ -70,10 +70,13 @@ def by_mouse(page, handle):
 
 @pytest.mark.parametrize(("number", "move"), [(0, by_keys), (1, by_keys), (0, by_mouse)])
 @pytest.mark.parametrize(
-    ("made_by", "shown"),
-    [("explorer.sliders()", ".decoded canvas"), ("latent_sliders(", "img.widget-image")],
+    ("made_by", "slider", "shown"),
+    [
+        ("explorer = LatentExplorer(", ".sliders input", ".decoded canvas"),
+        ("latent_sliders(", ".noUi-handle", "img.widget-image"),
+    ],
 )
-def test_each_slider_changes_the_digit(opened, lab_page, lab, made_by, shown, number, move):
+def test_each_slider_changes_the_digit(opened, lab_page, lab, made_by, slider, shown, number, move):
     (index,) = (
         i
         for i, cell in enumerate(opened.cells)
@@ -81,7 +84,7 @@ def test_each_slider_changes_the_digit(opened, lab_page, lab, made_by, shown, nu
     )
     lab.show(lab_page, index)
     cell = f".jp-Notebook .jp-Cell[data-windowed-list-index='{index}']"
-    handle = lab_page.locator(f"{cell} .noUi-handle").nth(number)
+    handle = lab_page.locator(f"{cell} {slider}").nth(number)
     handle.wait_for()
     lab_page.locator(shown).wait_for()
     digit = lab_page.locator(shown).element_handle()

@@ -124,15 +124,9 @@ def test_below_each_exercise_stands_its_solution_with_all_that_it_shows(site, pa
         assert pictures == figures
 
 
-@pytest.mark.parametrize(
-    ("widget", "kind"),
-    [
-        ("Playground('seed=5&code=tanh')", "AnyModel"),
-        ("widgets.VBox([widgets.FloatSlider()])", "VBoxModel"),
-    ],
-)
-def test_a_widget_of_a_new_cell_comes_alive_without_more_ado(tmp_path, widget, kind):
-    source = f"import ipywidgets as widgets\nfrom ae_helpers import Playground\n{widget}"
+def test_a_widget_of_a_new_cell_comes_alive_without_more_ado(tmp_path):
+    widget = "Playground('seed=5&code=tanh')"
+    source = f"from ae_helpers import Playground\n{widget}"
     text = f"{widget}: run this cell in JupyterLab to move it"
     output = new_output("display_data", {"text/plain": text})
     path = tmp_path / "99_new.ipynb"
@@ -141,7 +135,7 @@ def test_a_widget_of_a_new_cell_comes_alive_without_more_ado(tmp_path, widget, k
     assert shown["kind"] == "live"
     written = (tmp_path / "data" / f"{shown['state']}.js").read_text()
     packed = re.fullmatch(r'aeData\["\w+"\] = "(.+)";\n', written)[1]
-    assert f'"kind": "{kind}"' in zlib.decompress(base64.b64decode(packed)).decode()
+    assert '"kind": "AnyModel"' in zlib.decompress(base64.b64decode(packed)).decode()
 
 
 def test_each_word_of_the_glossary_is_linked_where_a_chapter_first_uses_it(pages):
