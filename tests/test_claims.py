@@ -66,7 +66,7 @@ def test_a_notebook_says_how_long_it_is(path):
     ((words, cells),) = re.findall(r"minutes to read \(([\d,]+) words in (\d+) cells\)", title)
     n_words = len(CODE.sub("", " ".join(prose)).split())
     assert abs(int(words.replace(",", "")) / n_words - 1) < 0.1, f"{path.stem}: {n_words} words"
-    assert int(cells) == len(read(path).cells), f"{path.stem}: {len(read(path).cells)} cells"
+    assert int(cells) == len(read(path).cells) <= 90, f"{path.stem}: {len(read(path).cells)} cells"
 
 
 def test_a_number_that_stands_nowhere_is_found(tmp_path):
