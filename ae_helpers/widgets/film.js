@@ -60,7 +60,7 @@ export class Film {
     this.host.hidden = true;
     this.host.setAttribute("aria-label", "Film of the training");
     this.host.innerHTML = `<style>${STYLE}</style>${PARTS}`;
-    map.parts.map.getRootNode().append(this.host);
+    map.parts.map.closest(".frame").append(this.host);
     const part = (selector) => this.host.querySelector(selector);
     this.parts = { play: part(".play"), slider: part("input"), curve: part("polyline"), marks: part(".marks"), now: part(".now"), words: part(".words"), epochs: part(".epochs"), moment: part(".moment") };
     const { play, slider } = this.parts;
@@ -186,7 +186,7 @@ export class Film {
 }
 
 const STYLE = `
-  .film { max-width: 920px; padding: 0 4px 8px; }
+  .film { grid-column: 1 / -1; min-width: 0; }
   .film .row { display: flex; gap: 12px; align-items: center; padding-left: 48px; }
   .film .play { min-width: 76px; padding: 4px 12px; border-color: var(--accent); font-weight: 600; }
   .film .row input { margin: 0; }

@@ -974,5 +974,6 @@ const STYLE = `
     .images.single { grid-template-columns: minmax(0, 150px); }
     .place { order: -1; }
     .walk, .note, .sliders { margin: 0; padding: 0; }
+    .note { order: 1; }
   }
 `;
