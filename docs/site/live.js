@@ -1,7 +1,7 @@
 // Widgets of the notebooks, alive in a page without a kernel.
 //
 // A widget is its state, written by tools/live_cells.py, and a module with `render({ model, el })`,
-// as in JupyterLab. Here are the model, and the links between two.
+// as in JupyterLab. Here are the model, and the links between models.
 
 const aeData = {}; // what the scripts in data/ bring: deflated bytes in base64, by name
 
