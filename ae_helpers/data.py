@@ -91,8 +91,12 @@ def load_mnist(source: str | os.PathLike = "auto", return_files: bool = False) -
         train, test = _read_npz(path)
     else:
         train, test, files = _read_own(source)
-    if files is None:
-        print(_notice(data_name(train, test), len(train[0]), len(test[0])))
+    name = data_name(train, test) if files is None else None
+    if name == "MNIST sample":
+        print(SAMPLE_NOTICE)
+    elif name:
+        title = "MNIST, the full set" if name == "MNIST" else "This is not MNIST, but has its form"
+        print(f"{title}: {len(train[0]):,} training and {len(test[0]):,} test images.")
     return (train, test, files) if return_files else (train, test)
 
 
@@ -171,13 +175,6 @@ def data_name(train: Arrays, test: Arrays) -> str:
     if _sha256(train[0]) == _sha256(sample_images):
         return "MNIST sample"
     return "not MNIST"
-
-
-def _notice(name: str, n_train: int, n_test: int) -> str:
-    if name == "MNIST sample":
-        return SAMPLE_NOTICE
-    title = "MNIST, the full set" if name == "MNIST" else "This is not MNIST, but has its form"
-    return f"{title}: {n_train:,} training and {n_test:,} test images."
 
 
 def _sha256(array: np.ndarray) -> str:

@@ -206,7 +206,7 @@ def _read_picture(file: File, shape: Shape | None) -> tuple[np.ndarray, Shape] |
             target = shape or _target(own)
             # A JPEG is shrunk while it is read.
             picture.draft("L", (4 * max(target), 4 * max(target)))
-            return _fitted(_as_grey(ImageOps.exif_transpose(picture)), target), own
+            return _fitted(as_grey(ImageOps.exif_transpose(picture)), target), own
     except Image.UnidentifiedImageError:
         return "no picture"
     except Image.DecompressionBombError:
@@ -215,7 +215,8 @@ def _read_picture(file: File, shape: Shape | None) -> tuple[np.ndarray, Shape] |
         return "broken"
 
 
-def _as_grey(picture: Image.Image) -> Image.Image:
+def as_grey(picture: Image.Image) -> Image.Image:
+    """Turn a picture into 8 bits of grey; what is transparent in it becomes white."""
     if picture.has_transparency_data:
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture.convert("RGBA"))
@@ -265,7 +266,7 @@ def _read_table(path: Path, shape: Shape | None) -> tuple:
     if path.stat().st_size > LARGEST // 4:
         raise ValueError(f"it has {path.stat().st_size:,} bytes, and at most {LARGEST // 4:,} can")
     first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
-    numbers = pd.to_numeric(first[1:], errors="coerce")
+    numbers = pd.to_numeric(first[1:].dropna(), errors="coerce")
     # Names of columns: no numbers, or 0, 1, 2, …
     named = bool(numbers.isna().any() or (numbers.diff()[1:] == 1).all())
     table = pd.read_csv(path, header=0 if named else None, low_memory=False)
@@ -304,7 +305,8 @@ def _read_keras(name: str) -> dict[str, np.ndarray]:
 def _from_arrays(arrays: dict[str, np.ndarray], shape: Shape | None) -> tuple:
     """Find images and labels among arrays, and bring them into form."""
     if {"x_train", "x_test"} <= set(arrays):
-        arrays = {k: np.concatenate([arrays[f"{k}_train"], arrays[f"{k}_test"]]) for k in "xy"}
+        parts = [k for k in "xy" if {f"{k}_train", f"{k}_test"} <= set(arrays)]
+        arrays = {k: np.concatenate([arrays[f"{k}_train"], arrays[f"{k}_test"]]) for k in parts}
     arrays = {name: np.squeeze(a) if a.shape[1:] == (1,) else a for name, a in arrays.items()}
     stacks = {name: a for name, a in arrays.items() if a.ndim in (3, 4) and a.dtype.kind in "buif"}
     if len(stacks) != 1:
@@ -374,7 +376,8 @@ def _split(found: tuple, seed: int) -> tuple[Part, Part, Part]:
     left_out = left_out | dict.fromkeys(files[rare].tolist(), "fewer than 3 of its class")
     rows, n_classes = np.flatnonzero(~rare), int((counts >= 3).sum())
     if len(rows) < 7:
-        raise ValueError(f"{len(rows)} images are too few for three parts: give 7 or more.")
+        told = f"; left out {len(left_out):,}: {_listed(left_out)}" if left_out else ""
+        raise ValueError(f"{len(rows)} images are too few for three parts: give 7 or more{told}.")
 
     def cut(rows: np.ndarray, share: int) -> list[np.ndarray]:
         size = max(len(rows) // share, n_classes)

@@ -49,19 +49,9 @@ def name_places(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Find a place for each class's name: where it has many codes, and the others few.
 
     The plane is cut into cells, fine where it is crowded, up to 20 along each axis. In the cell
-    where count × share of the class is largest, its name stands at the median of its codes.
-
-    Parameters
-    ----------
-    codes
-        ``(n, 2)`` float, n ≥ 1.
-    labels
-        ``(n,)``, each code's class.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(n_classes, 2)``, in the order of ``numpy.unique(labels)``.
+    where count × share of the class is largest, its name stands at the median of its codes. For
+    codes ``(n, 2)``, n ≥ 1, and labels ``(n,)`` it returns ``(n_classes, 2)``, in the order of
+    ``numpy.unique(labels)``.
 
     Examples
     --------

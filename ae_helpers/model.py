@@ -3,8 +3,9 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ae_helpers.parameters import HIDDEN_ACTIVATIONS, LATENT_ACTIVATIONS, check_params
 from ae_helpers.stages import stage
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 N_PIXELS = 784  # 28 * 28
+_turned_away = threading.RLock()  # else a second thread would keep, and put back, the first's
 
 
 @contextlib.contextmanager
@@ -23,18 +25,19 @@ def quiet_start() -> Iterator[None]:
     They are written by C++ code straight to file descriptor 2, so only the descriptor itself
     can be turned away. Errors raise exceptions and are seen as ever.
     """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    if not os.environ.get("AE_SHOW_TF_LOGS"):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-    try:
-        with stage("start"):
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    with _turned_away:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        if not os.environ.get("AE_SHOW_TF_LOGS"):
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+        try:
+            with stage("start"):
+                yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def build_autoencoder(
@@ -83,7 +86,14 @@ def build_autoencoder(
     >>> [layer.units for layer in deeper.layers[1:]]
     [512, 256, 64, 2, 64, 256, 512, 784]
     """
-    plan = layer_plan(hidden_dim, latent_dim, latent_activation, hidden_activation, n_pixels)
+    params = check_params(
+        hidden_dim=hidden_dim,
+        latent_dim=latent_dim,
+        latent_activation=latent_activation,
+        hidden_activation=hidden_activation,
+        n_pixels=n_pixels,
+    )
+    plan = layer_plan(params)
     with quiet_start():
         import keras
         from keras import layers
@@ -101,40 +111,28 @@ def build_autoencoder(
     return autoencoder, encoder, decoder
 
 
-def layer_plan(
-    hidden_dim: int | Sequence[int],
-    latent_dim: int,
-    latent_activation: str,
-    hidden_activation: str = "relu",
-    n_pixels: int = N_PIXELS,
-) -> list[tuple[str, int, str]]:
-    """List the layers of `build_autoencoder`, which takes the same: name, units, activation.
+def layer_plan(params: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+    """List the layers that these parameters of `build_autoencoder` make: name, units, activation.
 
     The first half, up to ``"code"``, is the encoder; the second half the decoder.
 
     Examples
     --------
-    >>> [name for name, _, _ in layer_plan([512, 256], 2, "linear")]
+    >>> params = {"hidden_dim": [512, 256], "latent_dim": 2, "latent_activation": "linear"}
+    >>> [name for name, _, _ in layer_plan(params)]
     ['encoder_hidden_1', 'encoder_hidden_2', 'code',
      'decoder_hidden_1', 'decoder_hidden_2', 'reconstruction']
     """
-    params = check_params(
-        hidden_dim=hidden_dim,
-        latent_dim=latent_dim,
-        latent_activation=latent_activation,
-        hidden_activation=hidden_activation,
-        n_pixels=n_pixels,
-    )
-    widths = params["hidden_dim"]
+    widths, activation = params["hidden_dim"], params.get("hidden_activation", "relu")
     hidden = widths if isinstance(widths, list) else [widths]
     numbers = [""] if len(hidden) == 1 else [f"_{i}" for i in range(1, len(hidden) + 1)]
     layers = [
-        (f"{half}_hidden{number}", width, hidden_activation)
+        (f"{half}_hidden{number}", width, activation)
         for half, units in (("encoder", hidden), ("decoder", hidden[::-1]))
         for number, width in zip(numbers, units, strict=True)
     ]
-    layers.insert(len(hidden), ("code", params["latent_dim"], latent_activation))
-    return [*layers, ("reconstruction", params["n_pixels"], "sigmoid")]
+    layers.insert(len(hidden), ("code", params["latent_dim"], params["latent_activation"]))
+    return [*layers, ("reconstruction", params.get("n_pixels", N_PIXELS), "sigmoid")]
 
 
 def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray", str]]:
@@ -157,7 +155,7 @@ def dense_layers(model: "keras.Model") -> list[tuple["np.ndarray", "np.ndarray",
             continue
         if kind != "Dense" or not layer.use_bias:
             fault = f"is no Dense layer with a bias ({kind}): only those"
-        elif (activation := layer.activation.__name__) not in known:
+        elif (activation := getattr(layer.activation, "__name__", None)) not in known:
             fault = f"has the activation {activation!r}: only {', '.join(known)}"
         if fault:
             raise ValueError(f"The layer {layer.name!r} {fault} can run outside Keras.")

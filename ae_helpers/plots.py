@@ -68,6 +68,7 @@ def show_digits(
     ValueError
         If there is no image, or flat ones that are no squares.
     """
+    rows = {name: _as_unit_images(images) for name, images in rows.items()}
     n_columns = max((len(images) for images in rows.values()), default=0)
     if not n_columns:
         raise ValueError("There are no images to show: give one row with one image at least.")
@@ -128,8 +129,7 @@ def scatter_codes(
     keys = [axis.scatter([], [], s=30, c=colour) for colour in colours]
     if len(names) > 1:  # one class alone tells nothing
         _name_classes(axis, codes, index, [_shortened(name, 12) for name in names], name_size)
-    # matplotlib would hide those that begin with "_".
-    shown = [" " * name.startswith("_") + _shortened(name, 25) for name in names]
+    shown = [_shortened(name, 25) for name in names]
     title, ncols = "class" if labels.dtype.kind == "U" else "digit", math.ceil(len(names) / 16)
     beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "handletextpad": 0}
     legend = axis.legend(keys, shown, title=title, ncols=ncols, **beside)
@@ -168,6 +168,9 @@ def show_path(
     Codes and labels are those of `scatter_codes`, rows those of `show_digits`. The path is
     ``(n, 2)``: at most 26 points in order, lettered a, b, c …, with an image in each row.
     """
+    if len(path) > len(ascii_lowercase):
+        raise ValueError(f"The path has {len(path)} points: give at most 26, a letter for each.")
+    rows = {name: _as_unit_images(images) for name, images in rows.items()}
     heights = 4.2, 0.8 * len(rows) + 0.3
     figure = plt.figure(figsize=(8, sum(heights)))
     above, below = figure.subfigures(2, 1, height_ratios=heights)
@@ -298,7 +301,7 @@ def _draw_rows(
     for axis in axes.ravel():
         axis.set_axis_off()
     for row, (name, images) in zip(axes, rows.items(), strict=True):
-        for axis, image in zip(row, _as_unit_images(images), strict=False):
+        for axis, image in zip(row, images, strict=False):
             axis.imshow(image, vmin=0, vmax=1, interpolation="nearest")
         left = {"transform": row[0].transAxes, "ha": "right", "va": "center"}
         row[0].text(-0.15, 0.5, name, parse_math=False, **left)

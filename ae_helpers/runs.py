@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import time
@@ -65,12 +66,12 @@ class Run:
 
     def check_images(self, images: np.ndarray) -> None:
         """Refuse images ``(n, height, width)`` of another size than the run's: a ValueError."""
-        n_pixels, height, width = images[0].size, *images.shape[1:]
+        n_pixels, size = math.prod(images.shape[1:]), " × ".join(map(str, images.shape[1:]))
         if n_pixels != self.n_pixels:
             raise ValueError(
                 f"The run {self.name!r} is for images of {self.n_pixels} pixels, and these have "
-                f"{n_pixels} ({height} × {width}): name a run for this size, or train one on these "
-                "images with notebook 03."
+                f"{n_pixels} ({size}): name a run for this size, or train one on these images with "
+                "notebook 03."
             )
 
     @cached_property
@@ -211,8 +212,8 @@ def load_run(name: str = "auto") -> Run:
 
 def run_names() -> list[str]:
     """Name the runs there are, your own and the shipped ones, in alphabetical order."""
-    folders = [*runs_dir().glob("[!.]*/"), *PRETRAINED.glob("[!.]*/")]
-    return sorted({folder.name for folder in folders})
+    saved = [*runs_dir().glob("[!.]*/params.json"), *PRETRAINED.glob("[!.]*/params.json")]
+    return sorted({file.parent.name for file in saved})
 
 
 def _check_history(history: Mapping[str, list[float]]) -> None:
@@ -229,7 +230,7 @@ def _split_weights(
     """Pair kernels, biases and activations, and hold their shapes against the parameters."""
     dense = []
     inputs = params.get("n_pixels", N_PIXELS)
-    for layer, units, activation in layer_plan(**_network(params)):
+    for layer, units, activation in layer_plan(_network(params)):
         parts = [weights.get(f"{layer}.{part}") for part in PARTS]
         shapes = [(inputs, units), (units,)]
         if [getattr(part, "shape", None) for part in parts] != shapes:
@@ -315,7 +316,8 @@ def _read_run(folder: Path) -> Run | None:
 
 def _parse_run(name: str, files: Mapping[str, bytes]) -> Run:
     read = []
-    for file, reader in zip(FILES, (_read_npz, json.loads, _read_csv, json.loads), strict=True):
+    readers = (lambda content: np.load(io.BytesIO(content)), json.loads, _read_csv, json.loads)
+    for file, reader in zip(FILES, readers, strict=True):
         try:
             read.append({**reader(files[file])})
         except Exception as error:  # damaged bytes end in errors of many kinds; all mean the same
@@ -349,7 +351,3 @@ def _read_csv(content: bytes) -> dict[str, list[float]]:
     (_, *names), *rows = (line.split(",") for line in content.decode().splitlines())
     _, *columns = zip(*rows, strict=True)
     return {name: [*map(float, column)] for name, column in zip(names, columns, strict=True)}
-
-
-def _read_npz(content: bytes) -> Mapping[str, np.ndarray]:
-    return np.load(io.BytesIO(content), allow_pickle=False)

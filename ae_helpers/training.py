@@ -377,6 +377,7 @@ def _chain(model: keras.Model) -> tuple[list, Callable]:
 def _is_plain(layer: keras.layers.Layer) -> bool:
     n_weights = {keras.layers.Dense: 2, keras.layers.PReLU: 1}.get(type(layer))
     extras = any(weight.regularizer or weight.constraint for weight in layer.weights)
+    extras = extras or layer.activity_regularizer
     return len(layer.trainable_weights) == n_weights and not extras
 
 
@@ -506,13 +507,14 @@ def _checked(name: str, images: Any, targets: Any, model: keras.Model) -> Data:
             "give numbers, one row or one label an image."
         )
     low, high = targets.min(), targets.max()
-    largest = max(-float(low), high) if own else max(-images.min(), images.max(), -float(low), high)
+    largest = np.abs([low, high, images.min(), images.max()], dtype="float64").max()
     if not largest <= np.finfo("float32").max:  # or not a number
         raise ValueError(
             f"{name} holds NaN or infinity (which is what float32 makes of more than 3.4e38), from "
             "which nothing can be learned: give finite numbers, as prepare() makes them."
         )
-    loss = getattr(model.loss, "__name__", getattr(model.loss, "name", model.loss))
+    loss = keras.losses.get(model.loss) if isinstance(model.loss, str) else model.loss
+    loss = getattr(loss, "__name__", getattr(loss, "name", None))
     if loss == "binary_crossentropy" and not 0 <= low <= high <= 1:
         raise ValueError(
             f"{name} reaches from {low:g} to {high:g}, and must be in [0, 1] for "

@@ -49,6 +49,13 @@ def test_what_is_no_grey_picture_is_refused(wrong):
         as_mnist(wrong)
 
 
+def test_sixteen_bits_of_grey_are_read(tmp_path):
+    levels = np.where(np.asarray(seven()) < 128, 3000, 60000).astype("uint16")
+    Image.fromarray(levels).save(tmp_path / "scan.png")
+    expected = as_mnist(np.asarray(seven(paper=0, ink=255)))
+    assert np.abs(read_digit(tmp_path / "scan.png").astype(int) - expected).max() <= 1
+
+
 def test_dark_on_light_reads_as_light_on_dark(tmp_path):
     seven().save(tmp_path / "ink.png")
     seven(paper=0, ink=255).save(tmp_path / "chalk.png")

@@ -11,6 +11,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from ae_helpers import build_autoencoder, exercises, quiet_start
+from ae_helpers.exercises import answers
 from ae_helpers.numpy_layers import apply_layers
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -275,6 +276,28 @@ def test_a_usual_mistake_has_its_hint(said, name, wrong, hint):
     assert hint in said(name, wrong)
 
 
+def test_numbers_are_read_as_people_write_them():
+    for text, numbers in {"3-5": [3, 5], "−100": [-100], "1e-3 -2": [0.001, -2]}.items():
+        assert answers.numbers_in(text) == numbers
+
+
+def test_classes_may_have_names(capsys):
+    images = np.stack([np.full((28, 28), n, "uint8") for n in (9, 5)])
+    for answer, begins in (("cat", "Right: "), ("dog", "Not yet: the mean pixel of the dogs is 5")):
+        exercises.check_most_ink(answer, images, np.array(["cat", "dog"]))
+        assert capsys.readouterr().out.startswith(begins)
+
+
+def test_images_without_the_class_asked_for_are_told_so(capsys):
+    decoder = [(np.zeros((2, 784)), np.zeros(784), "sigmoid")]
+    reader = {"classifier": lambda images: np.array([[0.25, 0.75]])}
+    exercises.check_point_of(5, (1e300, 1), decoder, **reader)
+    exercises.check_middle(np.zeros((28, 28)), decoder, np.ones((2, 2)), np.array([3, 4]), **reader)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "Not yet: there is no class 5 among these images."
+    assert second == "Not yet: it asks for 0s and 1s, and these images have not both."
+
+
 def test_a_guess_is_compared_with_the_answer(said):
     assert "Your guess was 2: you saw it coming." in said("check_most_ink", 2, guess=2)
     assert "Your guess was 1: it comes in place 3." in said("check_most_ink", 2, guess=1)
@@ -386,6 +409,7 @@ def test_own_sweep(capsys):
         (linear, "the values linear, tanh"),
         ([*rows, tanh[0] | {"latent_activation": "relu"}], "the values linear, tanh"),
         (linear + failed, "a run failed"),
+        (linear + [row | {"val_loss": None} for row in tanh], "a run has no val_loss"),
         (rows[:-1], "the same seeds"),
         (rows + rows, "each seed once"),
         (linear[:1] + tanh[1:2], "the same seeds"),

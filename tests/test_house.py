@@ -171,7 +171,7 @@ PARTS_OF_A_WIDGET = {"widgets.page", "widgets.film", "widgets.ruler"}
         ("plots", {"legend"}),
         ("numpy_layers", {"parameters"}),
         ("widgets/page", set()),
-        ("widgets/drawing_board", set()),
+        ("widgets/drawing_board", {"images"}),
         ("widgets/ruler", set()),
         ("widgets/film", {"numpy_layers"}),
         ("widgets/latent_map", {"legend", "numpy_layers", *PARTS_OF_A_WIDGET}),

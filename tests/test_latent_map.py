@@ -327,6 +327,28 @@ def test_the_codes_of_a_film_come_in_the_order_of_the_maps_points():
     assert not np.array_equal(points.reshape(-1, 2), POINTS.astype("float16"))
 
 
+def test_the_image_is_that_of_the_film_shown_and_a_refused_film_changes_nothing():
+    shown = explorer()
+    own = shown.image
+    black = np.full(3 * 8 + 9 * 784, -100, "float16")
+    moment = Moment(0.0, 0.3, POINTS.astype("float16"), black)
+    shown.film = [moment]
+    assert not shown.image.any() and own.any()
+    with pytest.raises(ValueError, match="weights and the map's decoder"):
+        shown.film = [moment._replace(weights=black[1:])]
+    assert len(shown.film) == 1
+    shown.film = []
+    np.testing.assert_array_equal(shown.image, own)
+    shown.add_moment(moment)
+    assert not shown.image.any()
+
+
+@pytest.mark.parametrize("images", [IMAGES.reshape(60, 784), IMAGES[..., None]])
+def test_images_of_a_wrong_form_are_refused_in_words(images):
+    with pytest.raises(ValueError, match=r"images is uint8 with shape .* for 60 points"):
+        explorer(images=images)
+
+
 def test_what_the_browser_selects_are_places_among_the_points_given():
     shown, heard = explorer(), []
     assert shown.selected.tolist() == []

@@ -1,3 +1,6 @@
+import os
+import threading
+
 import numpy as np
 import pytest
 
@@ -84,7 +87,28 @@ def test_dense_layers_are_taken_out_or_refused_by_name():
 
     with pytest.raises(ValueError, match="'odd' has the activation 'softplus'"):
         dense_layers(model(keras.layers.Dense(3, activation="softplus", name="odd")))
+    with pytest.raises(ValueError, match="'leaky' has the activation None"):
+        dense_layers(model(keras.layers.Dense(3, keras.layers.LeakyReLU(), name="leaky")))
     with pytest.raises(ValueError, match="'drop' is no Dense layer"):
         dense_layers(model(keras.layers.Dropout(0.5, name="drop")))
     with pytest.raises(ValueError, match="'bare' is no Dense layer with a bias"):
         dense_layers(model(keras.layers.Dense(3, use_bias=False, name="bare")))
+
+
+def test_two_threads_that_start_quietly_leave_standard_error_in_place():
+    kept = os.stat(2)
+    inside, out = threading.Event(), threading.Event()
+
+    def first():
+        with quiet_start():
+            inside.set()
+            out.wait(0.2)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    inside.wait()
+    with quiet_start():
+        out.set()
+        thread.join(0.2)
+    thread.join()
+    assert (os.stat(2).st_dev, os.stat(2).st_ino) == (kept.st_dev, kept.st_ino)

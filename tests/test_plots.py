@@ -58,6 +58,13 @@ def test_images_as_bytes_and_as_fractions_make_the_same_picture(shown):
     np.testing.assert_array_equal(picture(shown), as_bytes)
 
 
+def test_one_flat_image_is_a_row_of_one(shown):
+    plots.show_digits({"row": np.zeros((1, 784))}, ALT)
+    alone = picture(shown)
+    plots.show_digits({"row": np.zeros(784)}, ALT)
+    np.testing.assert_array_equal(picture(shown), alone)
+
+
 @pytest.mark.parametrize("rows", [{}, {"row": np.zeros((0, 784))}])
 def test_rows_without_images_are_refused(rows):
     with pytest.raises(ValueError, match="no images to show"):
@@ -184,6 +191,8 @@ def test_a_path_is_lettered_in_the_plane_and_above_its_images(codes, monkeypatch
     np.testing.assert_allclose([place for _, place in lettered], path)
     np.testing.assert_allclose(plane.lines[0].get_xydata(), path)
     assert [axis.get_title() for axis in rest] == ["a", "b", "c", "", "", ""]
+    with pytest.raises(ValueError, match="path has 27 points: give at most 26"):
+        plots.show_path(*codes, np.zeros((27, 2)), {"decoded": images}, ALT)
     np.testing.assert_array_equal(rest[4].images[0].get_array(), images[1].reshape(28, 28))
     plt.close(figure)
 

@@ -159,6 +159,7 @@ def test_the_shipped_run_is_as_good_as_it_says(full_mnist):
 
 def test_an_absent_run_names_those_there_are(saved, runs_dir):
     (runs_dir / "yours").write_text("a file is no run")
+    (runs_dir / "sweep1").mkdir()  # nor is the folder of a sweep
     with pytest.raises(FileNotFoundError, match=r"no run 'yours'; there are: .*\barticle, mine\."):
         load_run("yours")
 
@@ -434,4 +435,7 @@ def test_a_run_for_images_of_another_size_says_so_and_is_refused_for_others():
     for images in (np.zeros((3, 8, 8), "uint8"), np.zeros((3, 28, 28), "uint8")):
         with pytest.raises(ValueError, match=r"'small' is for images of 60 pixels, and these have"):
             run.check_images(images)
+    run.check_images(flat)
+    with pytest.raises(ValueError, match=r"these have 64 \(4 × 16\): name a run"):
+        run.check_images(np.zeros((0, 4, 16), "uint8"))
     assert "n_pixels" not in load_run("article").params

@@ -297,6 +297,13 @@ def test_what_cannot_work_is_refused_before_anything_starts(tmp_path, capsys, ar
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("values", ["relu", 3])
+def test_what_is_no_list_of_values_is_not_varied(tmp_path, values):
+    notebook = write_training(tmp_path / "n.ipynb")
+    with pytest.raises(ValueError, match=f"seed={values!r} cannot be varied: give a list"):
+        sweep(notebook, {"seed": values}, out=tmp_path / "out")
+
+
 def test_a_dry_run_prints_the_runs_and_makes_none(tmp_path, capsys):
     notebook = write_training(tmp_path / "n.ipynb")
     arguments = ["--vary=scale=0.5,2", "--vary=seed=0:2", f"--out={tmp_path / 'out'}"]

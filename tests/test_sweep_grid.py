@@ -107,6 +107,11 @@ def test_numpy_values_arrive_as_plain_python(tmp_path):
     )
 
 
+def test_a_set_that_keras_has_needs_no_path(tmp_path):
+    notebook = write_notebook(tmp_path / "n.ipynb", "data_source = 'auto'")
+    assert len(make_plan(notebook, {"data_source": ["auto", "fashion_mnist"]}, {}).runs) == 2
+
+
 def test_the_notebooks_own_values_are_read_and_what_is_more_is_text(tmp_path):
     parameters = (
         "import os\na: int | None = -1  # = 2\nb = [\n  1, None]\nc = 2 * 3\nd: str\ne = (1,)"

@@ -324,6 +324,10 @@ def test_float64_and_a_batch_larger_than_the_data_work():
         ({"validation_data": (IMAGES, IMAGES)}, "give the images only"),
         ({"targets": LABELS}, "a pair"),
         (
+            {"targets": IMAGES * np.nan, "validation_data": (TEST_IMAGES, TEST_IMAGES)},
+            "images holds NaN or infinity",
+        ),
+        (
             {"targets": IMAGES[:9], "validation_data": (TEST_IMAGES, TEST_IMAGES)},
             r"\(9, 30\) for 96 images",
         ),
@@ -337,6 +341,12 @@ def test_wrong_arguments_get_a_sentence(kwargs, says):
     with pytest.raises(ValueError, match=says):
         run(model, **({"images": IMAGES} | kwargs))
     assert largest_difference(model, small_model()) == 0
+
+
+@pytest.mark.parametrize("loss", ["bce", "BinaryCrossentropy", keras.losses.BinaryCrossentropy()])
+def test_cross_entropy_by_any_name_takes_images_from_0_to_1(loss):
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\] for binary_crossentropy"):
+        run(small_model(loss=loss), IMAGES * 300)
 
 
 def test_a_model_that_is_not_ready_is_refused():
@@ -432,6 +442,8 @@ def odd(what):
         settings = {"trainable": what != "frozen", "use_bias": what != "no bias"}
         if what == "regularized":
             settings["kernel_regularizer"] = "l2"
+        if what == "kept small":
+            settings["activity_regularizer"] = "l2"
         code = keras.layers.Dense(784, name="unnamed" if what == "no code" else "code", **settings)
         x = code(keras.layers.Dropout(0.1, name="drop")(image) if what == "dropout" else image)
         if what == "twice":
@@ -454,6 +466,7 @@ def odd(what):
         ("frozen", "the layer 'code'"),
         ("no bias", "the layer 'code'"),
         ("regularized", "the layer 'code'"),
+        ("kept small", "the layer 'code'"),
         ("no code", "without a code"),
         ("clipped", "clipnorm"),
     ],

@@ -1,8 +1,7 @@
 """Read an answer of any type, and judge it in one line; what the checks have in common.
 
-The line begins with "Not filled in yet" (the answer is still ``...``), "Right" or "Not yet"
-(with a hint). A check that ends in one of the ``..._verdict`` here works on the site, too: the
-builder stops it there, and asks the verdict about all answers.
+A check that ends in one of the ``..._verdict`` here works on the site, too: the builder stops it
+there, and asks the verdict about all answers.
 """
 
 import math
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 NO_POINT = "a point is two numbers, such as (5.0, 20.0)."
-NUMBER = re.compile(r"(-?(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(?:e-?\d+)?)\s*(%?)")
+NUMBER = re.compile(r"((?:(?<!\d)-)?(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+)(?:e-?\d+)?)\s*(%?)")
 
 
 def verdict(answer: Any, problem: str | None, praise: str = "") -> None:
@@ -28,7 +27,7 @@ def verdict(answer: Any, problem: str | None, praise: str = "") -> None:
 
 def numbers_in(text: str) -> list[float]:
     """Read the numbers in a text: "5 and 8" is [5, 8], "51,154" is 51154, and "68 %" is 0.68."""
-    found = NUMBER.findall(text)
+    found = NUMBER.findall(text.replace("−", "-"))
     return [float(n.replace(",", "")) / (100 if percent else 1) for n, percent in found]
 
 
@@ -125,12 +124,13 @@ def class_verdict(
     answer: Any, scores: dict[int, float], measure: str, praise: str, guess: Any = ...
 ) -> None:
     """Judge which class has the largest score; ``measure`` names the score."""
-    digit, best = as_whole(answer), max(scores.values(), default=0)
+    named = {str(name): name for name in scores}  # own images may have names for classes
+    label, best = named.get(str(answer), as_whole(answer)), max(scores.values(), default=0)
     problem = None
-    if digit not in scores:
-        problem = f"the answer is one class, a whole number out of {', '.join(map(str, scores))}."
-    elif scores[digit] < best:
-        problem = f"the {measure} of the {digit}s is {as_text(scores[digit])}; another has more."
+    if label not in scores:
+        problem = f"the answer is one class out of {', '.join(named)}."
+    elif scores[label] < best:
+        problem = f"the {measure} of the {label}s is {as_text(scores[label])}; another has more."
 
     def judged(guessed: float) -> str:
         if guessed not in scores:

@@ -33,7 +33,10 @@ def check_point_of(
     point = as_point(answer)
     if point is None:
         return verdict(answer, NO_POINT)
+    point = np.clip(point, -1e9, 1e9)  # farther off float32 would overflow
     chances = np.asarray(classifier(apply_layers(decoder_weights, point)))[0]
+    if digit >= len(chances):
+        return verdict(answer, f"there is no class {digit} among these images.")
     best = int(chances.argmax())
     told = f"it is read as a {best}, with a chance of {chances[best]:.2f}"
     if best != digit:
@@ -62,8 +65,8 @@ def check_middle(
     >>> check_middle(grey, decoder, codes, labels, classifier=classifier)
     Right: you drew it from two numbers that belong to no image. It is read as a 1 (0.75).
     """
-    if answer is ...:  # own images may have no classes 0 and 1
-        return verdict(answer, None)
+    if answer is ... or not {0, 1} <= {*labels.tolist()}:
+        return verdict(answer, "it asks for 0s and 1s, and these images have not both.")
     means = np.stack([codes[labels == digit].mean(axis=0) for digit in (0, 1)])
     middle = means.mean(axis=0)
     drawn = [apply_layers(decoder_weights, points) for points in (middle[None], means)]

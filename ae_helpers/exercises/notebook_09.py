@@ -95,6 +95,8 @@ def check_own_sweep(answer: Any, parameter: str, values: Sequence[Any], guess: A
         problem = f"{parameter} should take the values {', '.join(values)}."
     elif (table["status"] != "done").any():
         problem = "a run failed: its error is in its row."
+    elif pd.to_numeric(table["val_loss"], errors="coerce").isna().any():
+        problem = "a run has no val_loss: save it with save_run()."
     elif seeds.map(tuple).nunique() > 1 or len(set(seeds.iloc[0])) < len(seeds.iloc[0]):
         problem = "each value should have the same seeds, and each seed once."
     elif (fixed.nunique(dropna=False) > 1).any():

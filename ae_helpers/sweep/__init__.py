@@ -130,6 +130,9 @@ def prepare(
     yes: bool,
 ) -> Plan:
     """Lay out the runs of `sweep`; refuse what cannot work."""
+    for name, values in vary.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise ValueError(f"{name}={values!r} cannot be varied: give a list of its values.")
     vary = {name: list(values) for name, values in vary.items()}
     n_runs = math.prod(len(values) for values in vary.values())
     if n_runs > MANY and not yes:
@@ -140,11 +143,7 @@ def prepare(
 
 
 def _run(
-    plan: Plan,
-    outcomes: dict[str, Any],
-    out: Path,
-    place: cluster.Place,
-    options: dict[str, Any],
+    plan: Plan, outcomes: dict[str, Any], out: Path, place: cluster.Place, options: dict[str, Any]
 ) -> None:
     """Make the runs that are not done; note each in ``outcomes`` and on disk as it ends."""
     ended = folder.done(outcomes)

@@ -41,10 +41,7 @@ def _print_runs(plan: Plan) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and run the sweep.
 
-    Returns
-    -------
-    int
-        0 if all runs are done, 1 if one failed, 2 if nothing could start, 130 after Ctrl-C.
+    It returns 0 if all runs are done, 1 if one failed, 2 if nothing could start, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(
         prog="python -m ae_helpers.sweep",

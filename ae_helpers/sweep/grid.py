@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ae_helpers.images import KERAS_SETS
 from ae_helpers.parameters import PARAMETERS, check_params
 
 LONGEST = 1_000_000  # values of a range; a longer one would fill the memory before it is refused
@@ -34,12 +35,8 @@ def read_value(text: str) -> Any:
     """Read one value as it is typed on the command line.
 
     What is a value in JSON or Python (a number, true or True, null or None, a list, text in
-    quotes) is that value. Everything else is a string as it stands.
-
-    Raises
-    ------
-    ValueError
-        If it begins with a quote or a bracket that does not close.
+    quotes) is that value. Everything else is a string as it stands; but one that begins with a
+    quote or a bracket that does not close is a ValueError.
 
     Examples
     --------
@@ -67,12 +64,7 @@ def read_values(text: str) -> list[Any]:
 
     Each value is as `read_value` reads it; a comma inside quotes or brackets separates nothing.
     ``0:8`` stands for 0, 1, … 7 (the end is left out, as in Python), ``0:16:2`` for every second
-    of 0 to 15.
-
-    Raises
-    ------
-    ValueError
-        If there is an empty value, an empty range, or a quote or bracket that never closes.
+    of 0 to 15. An empty value or range, or a quote or bracket that never closes, is a ValueError.
 
     Examples
     --------
@@ -182,7 +174,7 @@ def _checked(name: str, value: Any) -> Any:
     value = _plain(name, value)
     if name in PARAMETERS:
         check_params(**{name: value})
-    by_name = ("auto", "keras", "sample")
+    by_name = ("auto", "keras", "sample", *KERAS_SETS)
     if name == "data_source" and value not in by_name and not Path(value).is_absolute():
         raise ValueError(
             f"data_source={value!r} cannot work in a sweep: each run has its own folder, so the "

@@ -9,6 +9,8 @@ import numpy as np
 import traitlets
 from PIL import Image, ImageOps
 
+from ae_helpers.images import as_grey
+
 SIDE = 112  # pixels of the board: 4 × 28
 LONGEST = 2000  # pixels of a photograph's longer side; a larger one is shrunk while it is read
 BOX = 20 / 28  # MNIST's digits fill a box of 20 × 20 pixels in the 28 × 28
@@ -133,15 +135,14 @@ def read_digit(path: str | os.PathLike, shape: tuple[int, int] = (28, 28)) -> np
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
             opened = Image.open(path)
         with opened:
-            small = opened if opened.mode in ("L", "RGB", "RGBA") else opened.convert("RGBA")
+            small = opened if opened.mode in ("L", "RGB", "RGBA") else as_grey(opened)
             small.thumbnail((LONGEST, LONGEST))
-            opened = ImageOps.exif_transpose(small).convert("RGBA")  # upright, as it was taken
+            picture = as_grey(ImageOps.exif_transpose(small))  # upright, as it was taken
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path} is too large to be read safely: save it smaller.") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not an image that can be read: use a PNG or JPEG.") from error
-    paper = Image.new("RGBA", opened.size, "white")  # what is transparent is paper
-    grey = np.asarray(Image.alpha_composite(paper, opened).convert("L"), dtype=float)
+    grey = np.asarray(picture, dtype=float)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = np.abs(grey - np.median(border))
     if ink.max() < 32:

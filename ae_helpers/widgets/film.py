@@ -11,24 +11,12 @@ from ae_helpers.numpy_layers import DenseLayer
 
 
 class Moment(NamedTuple):
-    """The plane at one moment of a training.
+    """The plane at one moment of a training."""
 
-    Attributes
-    ----------
-    epoch : float
-        Epochs done: 0.3 is three tenths of the first one.
-    loss : float
-        Mean binary cross-entropy of digits shown, with the weights of this moment.
-    codes : numpy.ndarray
-        ``(n, 2)`` float16, the codes of the digits shown.
-    weights : numpy.ndarray
-        ``(m,)`` float16: kernel, bias, kernel, bias, … of the decoder.
-    """
-
-    epoch: float
-    loss: float
-    codes: np.ndarray
-    weights: np.ndarray
+    epoch: float  # epochs done: 0.3 is three tenths of the first one
+    loss: float  # mean binary cross-entropy of digits shown, with the weights of this moment
+    codes: np.ndarray  # (n, 2) float16, the codes of the digits shown
+    weights: np.ndarray  # (m,) float16: kernel, bias, kernel, bias, … of the decoder
 
 
 def save_film(path: str | Path, film: Sequence[Moment]) -> None:
@@ -36,9 +24,8 @@ def save_film(path: str | Path, film: Sequence[Moment]) -> None:
 
     Examples
     --------
-    >>> import tempfile
     >>> moments = [Moment(epoch, 0.25, np.zeros((3, 2)), np.zeros(9)) for epoch in (0, 0.5, 1)]
-    >>> path = Path(tempfile.mkdtemp()) / "film.npz"
+    >>> path = getfixture("tmp_path") / "film.npz"
     >>> save_film(path, moments)
     >>> [moment.epoch for moment in load_film(path)]
     [0.0, 0.5, 1.0]

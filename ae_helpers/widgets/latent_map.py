@@ -184,7 +184,7 @@ class LatentExplorer(anywidget.AnyWidget):
         images: np.ndarray | None = None,
         files: Sequence[str] | None = None,
     ) -> None:
-        self._layers = check_decoder(decoder_weights)
+        self._layers = self._own_layers = check_decoder(decoder_weights)
         points = _check_points(points)
         for name, given in (("labels", labels), ("files", files)):
             if given is not None and np.shape(given) != (len(points),):
@@ -194,7 +194,7 @@ class LatentExplorer(anywidget.AnyWidget):
                 )
         names, colours, index = class_colours(labels)
         n_pixels = self._layers[-1][1].size
-        self._shape = image_shape(n_pixels, None if images is None else np.shape(images)[1:])
+        self._shape = image_shape(n_pixels, np.shape(images)[1:] if np.ndim(images) == 3 else None)
         images = _check_images(images, len(points), self._shape)
         places = name_places(points, index).tolist()
         classes = [
@@ -239,6 +239,8 @@ class LatentExplorer(anywidget.AnyWidget):
 
     @film.setter
     def film(self, moments: Sequence[Moment]) -> None:
+        for moment in moments:
+            self._check_fit(moment)
         self._moments, self._packed, self._axes = [], [], self._ranges
         with self.hold_sync():
             self._film, self._last, self.moment = b"", b"", 0
@@ -246,6 +248,7 @@ class LatentExplorer(anywidget.AnyWidget):
                 self.add_moment(moment, show=False)
             self.keep_film()
             self.moment = max(0, len(self._moments) - 1)
+            self._on_moment()
 
     def keep_film(self) -> None:
         """Hand the whole film to the browser, for whoever opens the map later."""
@@ -253,12 +256,7 @@ class LatentExplorer(anywidget.AnyWidget):
 
     def add_moment(self, moment: Moment, show: bool = True) -> None:
         """Add a moment at the end of the film; the map goes on to it if it was at the end."""
-        if moment.codes.shape != (len(self._order), 2):
-            raise ValueError(
-                f"A moment has codes of shape {moment.codes.shape} for the map's "
-                f"{len(self._order)} points: give a film of the same digits."
-            )
-        read_weights(self._layers, moment.weights)
+        self._check_fit(moment)
         codes = moment.codes.astype("float32")
         self._axes = [_range_of(c, axis) for c, axis in zip(codes.T, self._axes, strict=True)]
         both = zip(self._ranges, self._axes, strict=True)
@@ -273,8 +271,17 @@ class LatentExplorer(anywidget.AnyWidget):
         if show:
             with self.hold_sync():
                 self._last = packed
-                if self.moment == len(self._moments) - 2:
-                    self.moment += 1
+                if self.moment >= len(self._moments) - 2:
+                    self.moment = len(self._moments) - 1
+                    self._on_moment()
+
+    def _check_fit(self, moment: Moment) -> None:
+        if moment.codes.shape != (len(self._order), 2):
+            raise ValueError(
+                f"A moment has codes of shape {moment.codes.shape} for the map's "
+                f"{len(self._order)} points: give a film of the same digits."
+            )
+        read_weights(self._own_layers, moment.weights)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         self.keep_film()  # of a training that was interrupted, too
@@ -290,10 +297,11 @@ class LatentExplorer(anywidget.AnyWidget):
         return proposal.value
 
     @traitlets.observe("moment")
-    def _on_moment(self, _change: traitlets.Bunch) -> None:
+    def _on_moment(self, _change: traitlets.Bunch | None = None) -> None:
+        self._layers = self._own_layers  # of the network that the map was made for
         if self._moments:
             self._layers = read_weights(self._layers, self._moments[self.moment].weights)
-            self.image = self._decode(self.x, self.y)
+        self.image = self._decode(self.x, self.y)
 
     def export_html(self, path: str | Path, title: str = "A map of digits") -> Path:
         """Write the map as one page that opens by double click, without Python or a network.
@@ -321,9 +329,7 @@ class LatentExplorer(anywidget.AnyWidget):
         """
         data = {k: getattr(self, f"_{k}") for k in ("weights", "points", "labels", "images")}
         data["film"] = b"".join(self._packed)
-        start = [
-            float(np.clip(v, *axis)) for v, axis in zip((self.x, self.y), self._axes, strict=True)
-        ]
+        start = np.clip([self.x, self.y], *zip(*self._axes, strict=True)).tolist()
         spec = self._spec | {"start": start, "marks": self._marks, "moment": self.moment}
         return write_page(Path(path), title, self._esm, spec, data)
 

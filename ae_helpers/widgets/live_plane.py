@@ -83,14 +83,12 @@ class LivePlane(keras.callbacks.Callback):
         self._images = tf.constant(images.reshape(len(images), -1) / np.float32(255))
         # As one graph: from Python, layer by layer, it takes twice as long.
         self._look = tf.function(look, autograph=False).get_concrete_function(self._images)
-        self._epoch, self._stops = 0, []
         self.explorer.film = []
         self._record(0)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Note the epoch, and under ``fit`` also where to stop in it."""
-        self._epoch, self._steps = epoch, self.params["steps"]
-        self._stops = self.stops(epoch, self._steps)
+        """Note the epoch."""
+        self._epoch = epoch
 
     def stops(self, epoch: int, steps: int) -> list[int]:
         """After how many of an epoch's steps `on_train_batch_end` has something to do."""
@@ -98,8 +96,8 @@ class LivePlane(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Show a moment within an epoch."""
-        if batch + 1 in self._stops:
-            self._record(self._epoch + (batch + 1) / self._steps)
+        if batch + 1 in self.stops(self._epoch, self.params["steps"]):
+            self._record(self._epoch + (batch + 1) / self.params["steps"])
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Show the moment at the end of an epoch."""
