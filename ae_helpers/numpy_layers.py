@@ -120,7 +120,8 @@ def image_shape(n_pixels: int, shape: tuple[int, int] | None = None) -> tuple[in
     height, width = shape or (math.isqrt(n_pixels),) * 2
     if height * width != n_pixels:
         raise ValueError(
-            f"An image of {n_pixels} pixels is not {height} × {width}: give shape=(height, width)."
+            f"An image of {n_pixels} pixels is not {height} × {width}: give shape=(height, width), "
+            "or, to a map, images=."
         )
     return height, width
 

@@ -129,8 +129,7 @@ def scatter_codes(
     keys = [axis.scatter([], [], s=30, c=colour) for colour in colours]
     if len(names) > 1:  # one class alone tells nothing
         _name_classes(axis, codes, index, [_shortened(name, 12) for name in names], name_size)
-    shown = [_shortened(name, 25) for name in names]
-    title, ncols = "class" if labels.dtype.kind == "U" else "digit", math.ceil(len(names) / 16)
+    (title, shown), ncols = _key_of(labels, names), math.ceil(len(names) / 16)
     beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "handletextpad": 0}
     legend = axis.legend(keys, shown, title=title, ncols=ncols, **beside)
     for text in legend.get_texts():
@@ -260,8 +259,9 @@ def show_film(film: Sequence[Any], labels: np.ndarray, alt: str) -> None:
         epoch = f"epoch {film[k].epoch:.2g}" if k else "untrained"
         axis.set(title=f"{epoch}\nloss {film[k].loss:.3f}", xticks=[], yticks=[], box_aspect=1)
     keys = [axes[0, 0].scatter([], [], s=30, c=colour) for colour in of_class]
-    key = {"title": "digit", "loc": "outside right center", "handletextpad": 0}
-    for text in figure.legend(keys, names, labelspacing=0.1, **key).get_texts():
+    title, shown = _key_of(labels, names)
+    key = {"title": title, "loc": "outside right center", "handletextpad": 0}
+    for text in figure.legend(keys, shown, labelspacing=0.1, **key).get_texts():
         text.set_parse_math(False)
     show(figure, alt, FEW)
 
@@ -336,6 +336,12 @@ def _as_unit_images(images: np.ndarray) -> np.ndarray:
             )
         images = images.reshape(-1, side, side)
     return images / 255 if images.dtype == np.uint8 else images
+
+
+def _key_of(labels: np.ndarray, names: Sequence[str]) -> tuple[str, list[str]]:
+    """Give the title of the key to the classes, and their names as they stand in it."""
+    title = "class" if np.asarray(labels).dtype.kind == "U" else "digit"
+    return title, [_shortened(name, 25) for name in names]
 
 
 def _shortened(name: str, most: int) -> str:

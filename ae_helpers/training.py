@@ -457,7 +457,7 @@ def _check_finite(logs: dict[str, float], epoch: int) -> None:
         if "loss" in name and not math.isfinite(value):
             raise ValueError(
                 f"The {name} became {value} in epoch {epoch + 1}, most often because the learning "
-                "rate is too high: lower it; the weights are those before that epoch."
+                "rate is too high: lower it. train() leaves the weights of before that epoch."
             )
 
 
@@ -467,7 +467,7 @@ def _checked_data(
     """Check model and data; give images and targets, and those to validate on, as tensors."""
     if not getattr(model, "compiled", False):
         raise ValueError(
-            f"train() was given a {type(model).__name__} that is not compiled: give it the Keras "
+            f"This {type(model).__name__} is not compiled, so it cannot be trained: give the Keras "
             'model after model.compile(optimizer="adam", loss="binary_crossentropy").'
         )
     pair = isinstance(validation_data, tuple | list) and len(validation_data) == 2

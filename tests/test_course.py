@@ -79,7 +79,8 @@ def test_a_course_goes_on_after_failures_and_says_which_failed(write, tmp_path, 
     write("01_bad.ipynb", "x = 1", "assert x == 2, 'x should be 2'", "print('never reached')")
     write("02_dead.ipynb", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     good = "import os\nassert os.environ['AE_RUNS_DIR'].endswith('runs')\nassert True"
-    path = write("03_good.ipynb", good, "print('reached')")
+    calm = "import logging\nassert logging.getLogger('tornado.general').getEffectiveLevel() == 50"
+    path = write("03_good.ipynb", good, calm, "print('reached')")
     before = path.read_bytes()
     monkeypatch.setattr(course, "NOTEBOOKS", path.parent)
 
@@ -98,7 +99,7 @@ def test_a_course_goes_on_after_failures_and_says_which_failed(write, tmp_path, 
         ("notebook", "checks", "result"),
         ("01_bad", "1", "cell 2 failed: AssertionError: x should be 2"),
         ("02_dead", "0", "DeadKernelError: Kernel died"),
-        ("03_good", "2", "ok"),
+        ("03_good", "3", "ok"),
     ]
     executed = nbformat.read(tmp_path / "out" / path.name, as_version=4)
     assert executed.cells[-1].outputs[0].text == "reached\n"

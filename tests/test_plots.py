@@ -339,6 +339,16 @@ def test_a_film_writes_the_names_of_its_classes_as_they_are(codes, shown):
     assert len(shown) == 1  # an error, if "$" began a formula
 
 
+def test_the_key_of_a_film_is_made_as_that_of_a_scatter(codes, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "show", lambda figure, *_: figures.append(figure))
+    names = np.array(["a" * 40, "cat"])[codes[1] % 2]
+    plots.show_film([Moment(0.0, 0.3, codes[0], np.zeros(1))], names, ALT)
+    (key,) = figures[0].legends
+    assert key.get_title().get_text() == "class"
+    assert [len(text.get_text()) for text in key.get_texts()] == [25, 3]
+
+
 @pytest.mark.parametrize(("count", "name"), [(16, "no label"), (10, "a longer name for a class")])
 def test_long_labels_above_a_row_of_images_do_not_meet(monkeypatch, count, name):
     figures = []

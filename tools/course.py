@@ -17,7 +17,9 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 CELL_TIMEOUT = 1800  # seconds; the longest cell takes under a minute on two cores
 # Without keys each kernel would print that its connection, on this machine, is not encrypted.
 ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})
-QUIET = ["--log-level=CRITICAL"]  # else a slow kernel says that its shutdown interrupts it
+# Else a slow kernel says that its shutdown interrupts it, and that the way out is closed already.
+QUIET = ["--log-level=CRITICAL"]
+QUIET += ['--IPKernelApp.logging_config={"loggers": {"tornado": {"level": "CRITICAL"}}}']
 
 
 def run_course(out: Path) -> bool:
@@ -51,7 +53,7 @@ def run_course(out: Path) -> bool:
 
 
 def refresh(paths: list[Path]) -> None:
-    """Execute notebooks in place and keep of their outputs only what belongs into git.
+    """Execute notebooks in place and keep of their outputs only what belongs in git.
 
     Parameters
     ----------

@@ -48,8 +48,8 @@ def check_first_half(answer: Any, autoencoder: Any) -> None:
 def check_negative_bias(answer: Any) -> None:
     """Check the mean pixel of the untrained network with all of the last biases at −100.
 
-    >>> check_negative_bias(0)  # doctest: +ELLIPSIS
-    Right: ...
+    >>> check_negative_bias(-100)
+    Not yet: after the last layer's sigmoid a pixel lies between 0 and 1.
     """
     mean_pixel = 1 / (1 + math.exp(100))
     hints = {-100: "after the last layer's sigmoid a pixel lies between 0 and 1."}

@@ -39,8 +39,8 @@ def check_hardest_class(
 def check_nats(answer: Any) -> None:
     """Check a loss of 0.1985 a pixel in nats an image; a whole number is enough.
 
-    >>> check_nats(156)
-    Right: a perfect copy costs 45.5 of them, so 110 are left to improve.
+    >>> check_nats(225)
+    Not yet: these are bits; the loss is in nats already.
     """
     truth = 784 * 0.1985
     hints = {
