@@ -237,7 +237,9 @@ def train_many(
     >>> many.history["val_loss"].shape, many.codes(images).shape
     ((2, 1), (2, 64, 2))
     """
-    seeds, cores = list(seeds), os.cpu_count()
+    from dask.system import cpu_count  # of this container, not of the machine around it
+
+    seeds, cores = list(seeds), cpu_count()
     for seed in seeds:
         check_params(seed=seed, epochs=epochs, batch_size=batch_size)
     if not seeds:

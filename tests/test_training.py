@@ -389,7 +389,7 @@ def many(seeds, make, images=WIDE, **kwargs):
 @pytest.fixture(params=[1])
 def cores(request, monkeypatch):
     """So many programs, each of which takes as long to compile; one if the test does not say."""
-    monkeypatch.setattr("os.cpu_count", lambda: request.param)
+    monkeypatch.setattr("dask.system.cpu_count", lambda: request.param)
 
 
 @pytest.mark.parametrize(
