@@ -12,6 +12,9 @@ OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 
 LARGEST_SIDE = 64  # pixels of an image's side that the course's network can learn in minutes
 
+# No file on Windows can have such a name, whatever follows after a dot.
+DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
+
 # The same in every notebook: the smallest whole number that each may be, the names to choose
 # from, or None for a name of one's own.
 PARAMETERS: dict[str, int | tuple[str, ...] | None] = {
@@ -72,11 +75,11 @@ def check_params(**params: Any) -> dict[str, Any]:
 
 def check_name(run_name: str) -> None:
     """Refuse what cannot be a run's name on every system."""
-    plain = isinstance(run_name, str) and re.fullmatch(r"\w[\w.-]{0,59}", run_name)
-    if not plain or ".." in run_name:
+    plain = isinstance(run_name, str) and re.fullmatch(r"\w([\w.-]{0,58}[\w-])?", run_name)
+    if not plain or ".." in run_name or run_name.partition(".")[0].lower() in DEVICES:
         raise ValueError(
             f"run_name={run_name!r} cannot work: it must be a plain name of at most 60 letters, "
-            "digits, '-', '_' and '.', without slashes or '..'."
+            "digits, '-', '_' and '.', without '..' or '.' at its end, and no device of Windows."
         )
 
 

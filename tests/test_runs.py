@@ -165,6 +165,7 @@ def test_an_absent_run_names_those_there_are(saved, runs_dir):
 
 
 NO_NAMES = ["", "..", "../mine", "a..b", "a/b", "a\\b", "/elsewhere/mine", ".hidden", "a b"]
+NO_NAMES += ["mine.", "NUL", "con.json", "lpt1"]
 
 
 @pytest.mark.parametrize("name", [*NO_NAMES, "a" * 61, None, 3])
