@@ -271,9 +271,10 @@ class LatentExplorer(anywidget.AnyWidget):
         if show:
             with self.hold_sync():
                 self._last = packed
-                if self.moment >= len(self._moments) - 2:
-                    self.moment = len(self._moments) - 1
-                    self._on_moment()
+                if len(self._moments) == 1:
+                    self._on_moment()  # its number, 0, is no change
+                elif self.moment == len(self._moments) - 2:
+                    self.moment += 1
 
     def _check_fit(self, moment: Moment) -> None:
         if moment.codes.shape != (len(self._order), 2):
